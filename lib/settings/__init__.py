@@ -1,0 +1,138 @@
+"""The environment, read once and checked: a wrong variable is one line naming it and its rule."""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Self
+
+from lib.errors import SettingError
+from lib.settings import table
+from lib.settings.variable import Environ as Environ
+
+# What `qstash dev` prints for everybody: fine on a desk, an open door in production.
+DEVELOPMENT_KEYS = frozenset(
+    {"sig_7kYjw48mhY7kAjqNGcy6cr29RJ6r", "sig_5ZB6DVzB1wjE8S6rZ7eenA8Pdnhs"}
+)
+
+
+@dataclass(frozen=True)
+class DatabaseSettings:
+    """Where Postgres is."""
+
+    url: str = field(repr=False)
+    pooled: bool
+
+    @classmethod
+    def load(cls, environ: Environ) -> Self:
+        return cls(table.DATABASE_URL.load(environ), table.DATABASE_POOLED.load(environ))
+
+
+@dataclass(frozen=True)
+class RedisSettings:
+    """Where Redis is."""
+
+    url: str
+    token: str = field(repr=False)
+
+    @classmethod
+    def load(cls, environ: Environ) -> Self:
+        return cls(
+            table.UPSTASH_REDIS_REST_URL.load(environ), table.UPSTASH_REDIS_REST_TOKEN.load(environ)
+        )
+
+
+@dataclass(frozen=True)
+class SigningKeys:
+    """The keys that prove a message is QStash's: the current one, and the next for a rotation."""
+
+    current: str = field(repr=False)
+    next: str = field(repr=False)
+
+    @classmethod
+    def load(cls, environ: Environ) -> Self:
+        """Load both keys; the public development keys are refused in production."""
+        keys = cls(
+            table.QSTASH_CURRENT_SIGNING_KEY.load(environ),
+            table.QSTASH_NEXT_SIGNING_KEY.load(environ),
+        )
+        if in_production(environ) and DEVELOPMENT_KEYS & {keys.current, keys.next}:
+            raise SettingError(
+                "QSTASH_CURRENT_SIGNING_KEY and QSTASH_NEXT_SIGNING_KEY must be your own in"
+                " production, got the public development keys"
+            )
+        return keys
+
+
+@dataclass(frozen=True)
+class QueueSettings:
+    """Where QStash is, and where it delivers to."""
+
+    url: str
+    token: str = field(repr=False)
+    app_url: str
+    bypass: str | None = field(repr=False)
+
+    @classmethod
+    def load(cls, environ: Environ) -> Self:
+        return cls(
+            table.QSTASH_URL.load(environ),
+            table.QSTASH_TOKEN.load(environ),
+            app_url(environ),
+            environ.get("VERCEL_AUTOMATION_BYPASS_SECRET") or None,
+        )
+
+
+@dataclass(frozen=True)
+class VectorSettings:
+    """What goes into a vector."""
+
+    model_version: str
+    min_interactions: int
+    lookback: timedelta
+    max_posts: int
+
+    @classmethod
+    def load(cls, environ: Environ) -> Self:
+        return cls(
+            table.MODEL_VERSION.load(environ),
+            table.MIN_INTERACTIONS.load(environ),
+            timedelta(days=table.LOOKBACK_DAYS.load(environ) or table.EVER_DAYS),
+            table.MAX_POSTS_PER_USER.load(environ),
+        )
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """How a run is cut into messages. Times in seconds."""
+
+    page_size: int
+    chains: int
+    overlap: int
+    deadline: int
+
+    @classmethod
+    def load(cls, environ: Environ) -> Self:
+        return cls(
+            table.PAGE_SIZE.load(environ),
+            table.PARALLEL_CHAINS.load(environ),
+            table.WINDOW_OVERLAP_SECONDS.load(environ),
+            table.RUN_DEADLINE_SECONDS.load(environ),
+        )
+
+
+def app_url(environ: Environ) -> str:
+    """Return the deployment's public base URL."""
+    production = environ.get("VERCEL_PROJECT_PRODUCTION_URL")
+    if not environ.get("APP_URL") and production:
+        return f"https://{production}"
+    return table.APP_URL.load(environ)
+
+
+def in_production(environ: Environ) -> bool:
+    """Whether Vercel says that this is the production deployment."""
+    return environ.get("VERCEL_ENV") == "production"
+
+
+def dev_trigger_allowed(environ: Environ) -> bool:
+    """Whether a plain GET may work off users: where asked for, never on a deployment."""
+    development = environ.get("VERCEL_ENV", "") in {"", "development"}
+    return development and table.ALLOW_DEV_TRIGGER.load(environ)

@@ -1,0 +1,132 @@
+"""Every variable that this system reads, with its meaning, rule and default."""
+
+from lib.settings.variable import Variable, origin, postgres, switch, whole, word
+
+EVER_DAYS = 36_500
+
+DATABASE_URL = Variable(
+    "DATABASE_URL", "the platform's Postgres", "a postgresql:// URL", postgres, secret=True
+)
+DATABASE_POOLED = Variable(
+    "DATABASE_POOLED",
+    "1 when DATABASE_URL leads through a transaction pooler; 0 allows prepared statements",
+    "0 or 1",
+    switch,
+    default="1",
+)
+QSTASH_TOKEN = Variable(
+    "QSTASH_TOKEN",
+    "publishes pages and keeps the schedule",
+    "text without spaces",
+    word,
+    secret=True,
+)
+QSTASH_URL = Variable(
+    "QSTASH_URL",
+    "QStash's API: the region's, or a local stand-in",
+    "an http(s) URL without a path",
+    origin,
+    default="https://qstash.upstash.io",
+)
+QSTASH_CURRENT_SIGNING_KEY = Variable(
+    "QSTASH_CURRENT_SIGNING_KEY", "checks signatures", "text without spaces", word, secret=True
+)
+QSTASH_NEXT_SIGNING_KEY = Variable(
+    "QSTASH_NEXT_SIGNING_KEY",
+    "checks signatures after a rotation",
+    "text without spaces",
+    word,
+    secret=True,
+)
+UPSTASH_REDIS_REST_URL = Variable(
+    "UPSTASH_REDIS_REST_URL", "Redis over REST", "an http(s) URL without a path", origin
+)
+UPSTASH_REDIS_REST_TOKEN = Variable(
+    "UPSTASH_REDIS_REST_TOKEN", "writes the cache", "text without spaces", word, secret=True
+)
+APP_URL = Variable(
+    "APP_URL",
+    "this deployment's public URL; by default the production domain Vercel names",
+    "an http(s) URL without a path or a trailing slash",
+    origin,
+)
+PAGE_SIZE = Variable(
+    "PAGE_SIZE", "users a message", "a whole number from 1 to 5000", whole(1, 5000), default="500"
+)
+PARALLEL_CHAINS = Variable(
+    "PARALLEL_CHAINS",
+    "pages worked off side by side",
+    "a whole number from 1 to 64",
+    whole(1, 64),
+    default="1",
+)
+MIN_INTERACTIONS = Variable(
+    "MIN_INTERACTIONS",
+    "distinct posts a user must have acted on for a first vector; 1 turns the minimum off",
+    "a whole number from 1 to 1000",
+    whole(1, 1000),
+    default="3",
+)
+LOOKBACK_DAYS = Variable(
+    "LOOKBACK_DAYS",
+    "how old an action may be to count; 0 counts all",
+    f"a whole number from 0 to {EVER_DAYS}",
+    whole(0, EVER_DAYS),
+    default="90",
+)
+MAX_POSTS_PER_USER = Variable(
+    "MAX_POSTS_PER_USER",
+    "posts that make up one vector: the strongest, after summing per post",
+    "a whole number from 1 to 100000",
+    whole(1, 100_000),
+    default="1000",
+)
+WINDOW_OVERLAP_SECONDS = Variable(
+    "WINDOW_OVERLAP_SECONDS",
+    "overlap of two runs' windows: longer than the longest transaction that logs actions",
+    "a whole number from 0 to 86400",
+    whole(0, 86_400),
+    default="900",
+)
+RUN_DEADLINE_SECONDS = Variable(
+    "RUN_DEADLINE_SECONDS",
+    "the age at which the next tick absorbs an unfinished run; under the schedule's interval",
+    "a whole number from 60 to 604800",
+    whole(60, 604_800),
+    default="6600",
+)
+MODEL_VERSION = Variable(
+    "MODEL_VERSION",
+    "the model whose post embeddings count, as `post_embeddings.model_version` spells it",
+    "text without spaces",
+    word,
+    default="all-MiniLM-L6-v2",
+)
+ALLOW_DEV_TRIGGER = Variable(
+    "ALLOW_DEV_TRIGGER",
+    "1 answers GET /api/actions/batch-process, in development only",
+    "0 or 1",
+    switch,
+    default="0",
+)
+
+VARIABLES: tuple[Variable[str] | Variable[int] | Variable[bool], ...] = (
+    DATABASE_URL,
+    QSTASH_TOKEN,
+    QSTASH_CURRENT_SIGNING_KEY,
+    QSTASH_NEXT_SIGNING_KEY,
+    UPSTASH_REDIS_REST_URL,
+    UPSTASH_REDIS_REST_TOKEN,
+    APP_URL,
+    QSTASH_URL,
+    PAGE_SIZE,
+    PARALLEL_CHAINS,
+    MIN_INTERACTIONS,
+    LOOKBACK_DAYS,
+    MAX_POSTS_PER_USER,
+    WINDOW_OVERLAP_SECONDS,
+    RUN_DEADLINE_SECONDS,
+    MODEL_VERSION,
+    DATABASE_POOLED,
+    ALLOW_DEV_TRIGGER,
+)

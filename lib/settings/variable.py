@@ -1,0 +1,71 @@
+"""One variable of the environment and the rules that values keep."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from lib.errors import SettingError
+
+type Environ = Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Variable[T]:
+    """A variable and its rule. An empty value counts as unset; no default means required."""
+
+    name: str
+    meaning: str
+    rule: str
+    read: Callable[[str], T]
+    default: str | None = None
+    secret: bool = False
+
+    def load(self, environ: Environ) -> T:
+        """Return the variable's value; raise SettingError, which never shows a secret."""
+        text = environ.get(self.name) or self.default
+        if text is None:
+            raise SettingError(f"{self.name} is missing: it must be {self.rule}")
+        try:
+            return self.read(text)
+        except ValueError:
+            shown = "" if self.secret else f", got {text!r}"
+            raise SettingError(f"{self.name} must be {self.rule}{shown}") from None
+
+
+def whole(low: int, high: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        if not (text.isascii() and text.isdigit() and low <= int(text) <= high):
+            raise ValueError
+        return int(text)
+
+    return read
+
+
+def word(text: str) -> str:
+    if not text.isascii() or not text.isprintable() or " " in text:
+        raise ValueError
+    return text
+
+
+def switch(text: str) -> bool:
+    return whole(0, 1)(text) == 1
+
+
+def url(text: str) -> str:
+    parts = urlsplit(word(text))
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError
+    return text
+
+
+def origin(text: str) -> str:
+    parts = urlsplit(url(text))
+    if parts.path or parts.query or parts.fragment or parts.username:
+        raise ValueError
+    return text
+
+
+def postgres(text: str) -> str:
+    if urlsplit(word(text)).scheme not in {"postgres", "postgresql"}:
+        raise ValueError
+    return text
