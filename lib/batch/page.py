@@ -1,0 +1,101 @@
+"""A page message: whoever is left on a page, a slice at a time, into Postgres and Redis."""
+
+import asyncio
+from dataclasses import dataclass, field
+from itertools import batched
+
+from lib.batch.mirror import mirror
+from lib.batch.services import Services
+from lib.batch.users import process_batch_user_embeddings
+from lib.errors import Malformed, Unavailable
+from lib.qstash.message import Page
+from lib.store import pages, results, runs
+from lib.store.pages import Member
+from lib.store.results import Result
+from lib.store.runs import Run
+
+SLICE = 500
+
+
+@dataclass
+class Progress:
+    """What one delivery of a page did.
+
+    `next`: the page it published. `trouble`: why users are left on the page, for whom the message
+    must come again.
+    """
+
+    run: Run
+    results: list[Result] = field(default_factory=list)
+    next: int | None = None
+    trouble: Unavailable | None = None
+
+
+async def work_page(services: Services, page: Page, stop_at: float) -> Progress:
+    """Work off the users left on a page and publish its chain's next page.
+
+    `stop_at`: no slice is begun after this time of the event loop. Raises Malformed for a run that
+    never was, and Unavailable where Postgres or QStash is; a cache that is down is `trouble`, since
+    the other slices and pages go on.
+    """
+    async with services.database.connection() as connection:
+        run = await runs.find_run(connection, page.run)
+        if run is None:
+            raise Malformed(f"expected a run of ours, got {page.run}")
+        members = await pages.page_members(connection, page.run, page.page)
+    progress = Progress(run)
+    if not run.finished:
+        await _work(services, page, members, stop_at, progress)
+    return progress
+
+
+async def _work(
+    services: Services, page: Page, members: list[Member], stop_at: float, progress: Progress
+) -> None:
+    slices = list(batched(members, SLICE))
+    while slices and asyncio.get_running_loop().time() < stop_at:
+        done = await process_batch_user_embeddings(services, slices.pop(0))
+        progress.results += done
+        if not slices:
+            await publish_next(services, page, progress)
+        try:
+            await _settle(services, page, done)
+        except Unavailable as trouble:
+            progress.trouble = trouble
+    if slices:
+        progress.trouble = Unavailable(f"out of time with {len(slices)} slices left")
+    if slices or not members:
+        await publish_next(services, page, progress)
+
+
+async def publish_next(services: Services, page: Page, progress: Progress) -> None:
+    """Publish the lowest page with work above this one in its chain, if there is one."""
+    async with services.database.connection() as connection:
+        following = await pages.next_page(connection, progress.run, page.page)
+    if following is not None:
+        await services.queue.publish_page(Page(page.run, following), progress.run.chains)
+    progress.next = following
+
+
+async def _settle(services: Services, page: Page, done: list[Result]) -> None:
+    """Bring the cache up to date, and only then strike the users off the work list."""
+    await mirror(services, [result.user for result in done])
+    async with services.database.connection() as connection:
+        await results.close_users(connection, page.run, page.page, done)
+
+
+async def pass_over(services: Services, page: Page, status: int | None) -> Progress:
+    """Record that QStash gave a page up, and let its chain go on behind it.
+
+    The page itself is not published again: QStash would take it for a duplicate. Its users join
+    the next run. Raises Malformed for a run that never was, and Unavailable.
+    """
+    async with services.database.connection() as connection:
+        run = await runs.find_run(connection, page.run)
+        if run is None:
+            raise Malformed(f"expected a run of ours, got {page.run}")
+        await pages.record_failed_page(connection, page.run, page.page, status)
+    progress = Progress(run)
+    if not run.finished:
+        await publish_next(services, page, progress)
+    return progress

@@ -1,0 +1,46 @@
+"""What a batch works with: its settings and the ways to Postgres, Redis and QStash."""
+
+from dataclasses import dataclass
+from typing import Self
+
+from lib.cache import Cache
+from lib.embedding import BASELINE, Scheme
+from lib.qstash.queue import Queue
+from lib.settings import (
+    DatabaseSettings,
+    Environ,
+    QueueSettings,
+    RedisSettings,
+    RunSettings,
+    VectorSettings,
+)
+from lib.store.database import Database
+
+
+@dataclass(frozen=True)
+class Services:
+    """Made once a process, from the environment; connects to nothing before it is used."""
+
+    database: Database
+    cache: Cache
+    queue: Queue
+    vectors: VectorSettings
+    runs: RunSettings
+    scheme: Scheme = BASELINE
+
+    @classmethod
+    def load(cls, environ: Environ) -> Self:
+        """Read every setting that a batch needs; raise SettingError."""
+        return cls(
+            Database(DatabaseSettings.load(environ)),
+            Cache(RedisSettings.load(environ)),
+            Queue(QueueSettings.load(environ)),
+            VectorSettings.load(environ),
+            RunSettings.load(environ),
+        )
+
+    async def close(self) -> None:
+        """Let go of every connection."""
+        await self.cache.close()
+        await self.queue.close()
+        await self.database.close()

@@ -1,0 +1,166 @@
+"""From a slice of users to their stored vectors: read, aggregate, write."""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import asyncpg
+import numpy as np
+from numpy.typing import NDArray
+
+from lib.batch.services import Services
+from lib.embedding import Interests, aggregate, usable
+from lib.errors import EmbeddingError
+from lib.store import actions, posts, vectors
+from lib.store.actions import Log
+from lib.store.database import DATA_ERRORS
+from lib.store.pages import Member
+from lib.store.results import Outcome, Result
+
+WAIT = timedelta(days=7)
+"""For so long after an action its post may still be given an embedding."""
+
+POSTGRES_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+
+VANISHED_TRIES = 3
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What the database said of a slice of users at one moment.
+
+    `embeddings`: (p, 384) of the log's distinct posts; `embedded`: (p,) which have one;
+    `lost`: (p,) which are no posts any more.
+    """
+
+    log: Log
+    embeddings: NDArray[np.float32]
+    embedded: NDArray[np.bool_]
+    lost: NDArray[np.bool_]
+
+
+async def process_batch_user_embeddings(
+    services: Services, members: Sequence[Member]
+) -> list[Result]:
+    """Make and store the vectors of a slice of users; one user's bad data costs that user only.
+
+    `members` in the order of their ids. Raises Unavailable where Postgres is.
+    """
+    try:
+        return await _process(services, members)
+    except (*DATA_ERRORS, EmbeddingError):
+        return [await generate_user_interest_embedding(services, member) for member in members]
+
+
+async def generate_user_interest_embedding(services: Services, member: Member) -> Result:
+    """Make and store one user's vector; whatever is wrong with the data becomes the result."""
+    try:
+        [result] = await _process(services, [member])
+    except (*DATA_ERRORS, EmbeddingError) as error:
+        return Result(member.user, Outcome.FAILED, reason=f"{type(error).__name__}: {error}"[:500])
+    return result
+
+
+async def _process(services: Services, members: Sequence[Member]) -> list[Result]:
+    reading = await _read(services, members)
+    anew = reading.log.retracted | np.array([member.remake for member in members])
+    anew &= reading.log.stored
+    minimum = np.where(anew, 1, services.vectors.min_interactions)
+    interests = await asyncio.to_thread(
+        aggregate,
+        reading.log.histories,
+        reading.embeddings,
+        usable(reading.embeddings),
+        minimum,
+    )
+    await _write(services, members, reading.log, interests, anew)
+    few = interests.posts < minimum
+    return list(_results(members, reading, interests, few))
+
+
+async def _read(services: Services, members: Sequence[Member]) -> Reading:
+    settings = services.vectors
+    async with (
+        services.database.connection() as connection,
+        connection.transaction(isolation="repeatable_read", readonly=True),
+    ):
+        log = await actions.read_log(
+            connection,
+            [member.user for member in members],
+            settings.lookback,
+            services.scheme,
+            settings.max_posts,
+        )
+        wanted = log.histories.distinct_posts
+        embeddings, embedded = await posts.read_embeddings(
+            connection, wanted, settings.model_version
+        )
+        lost = np.zeros(len(wanted), dtype=np.bool_)
+        if not embedded.all():
+            lost[~embedded] = ~await posts.existing(connection, wanted[~embedded])
+    return Reading(log, embeddings, embedded, lost)
+
+
+async def _write(
+    services: Services,
+    members: Sequence[Member],
+    log: Log,
+    interests: Interests,
+    anew: NDArray[np.bool_],
+) -> None:
+    """Store the vectors made, and remove those of which nothing is left.
+
+    A user who is deleted between two statements breaks the whole write; the next try no longer
+    sees that user.
+    """
+    made, left = interests.made & log.exists, ~interests.made & anew
+    users = [member.user for member in members]
+    for tries in reversed(range(VANISHED_TRIES)):
+        try:
+            async with services.database.connection() as connection, connection.transaction():
+                await vectors.upsert(
+                    connection,
+                    [user for user, kept in zip(users, made, strict=True) if kept],
+                    interests.vectors[made],
+                    services.scheme.stored_as(services.vectors.model_version),
+                    log.read_at,
+                )
+                await vectors.remove(
+                    connection,
+                    [user for user, kept in zip(users, left, strict=True) if kept],
+                    log.read_at,
+                )
+        except asyncpg.ForeignKeyViolationError:
+            if not tries:
+                raise
+        else:
+            return
+
+
+def _results(
+    members: Sequence[Member], reading: Reading, interests: Interests, few: NDArray[np.bool_]
+) -> Iterator[Result]:
+    log, histories = reading.log, reading.log.histories
+    unusable = histories.count_by_user(~usable(reading.embeddings)[histories.places])
+    since = (log.read_at - WAIT - POSTGRES_EPOCH) // timedelta(microseconds=1)
+    pending = ~reading.embedded & ~reading.lost
+    waiting = histories.count_by_user(pending[histories.places] & (histories.acted_at > since))
+    for place, member in enumerate(members):
+        if not log.exists[place]:
+            yield Result(member.user, Outcome.GONE)
+            continue
+        if interests.made[place]:
+            outcome = Outcome.PROCESSED
+        else:
+            outcome = Outcome.FEW_POSTS if few[place] else Outcome.CANCELLED_OUT
+        yield Result(
+            member.user,
+            outcome,
+            posts=int(interests.posts[place]),
+            actions=int(log.actions[place]),
+            weight=float(interests.weights[place]),
+            unknown_actions=int(log.unknown[place]),
+            unusable_posts=int(unusable[place]),
+            waiting=bool(waiting[place]),
+        )

@@ -1,0 +1,94 @@
+"""The way to Postgres: a small pool that is opened by the first request that needs it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import asyncpg
+from pgvector.asyncpg import register_vector
+
+from lib.errors import Unavailable
+from lib.settings import DatabaseSettings
+
+type Pool = asyncpg.Pool[asyncpg.Record]
+type Connection = asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
+
+DATA_ERRORS = (
+    asyncpg.DataError,
+    asyncpg.IntegrityConstraintViolationError,
+    asyncpg.exceptions._base.DataError,  # noqa: SLF001  # asyncpg's own: a value it cannot encode
+)
+"""SQLSTATE 22 and 23: the rows are wrong, and another try would be too."""
+
+CONNECTIONS = 5
+CONNECT_SECONDS = 10.0
+STATEMENT_SECONDS = 30.0
+IDLE_SECONDS = 30.0
+
+VECTOR_SCHEMA = """
+SELECT n.nspname
+FROM pg_extension e
+JOIN pg_namespace n ON n.oid = e.extnamespace
+WHERE e.extname = 'vector'
+"""
+
+
+class Database:
+    """Connections to the platform's Postgres; safe for requests that overlap in one event loop."""
+
+    def __init__(self, settings: DatabaseSettings) -> None:
+        self._settings = settings
+        self._opening = asyncio.Lock()
+        self._pool: Pool | None = None
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """Lend a connection; raise Unavailable where Postgres is down, slow or refusing.
+
+        DATA_ERRORS pass through: they accuse the data, not the server.
+        """
+        try:
+            pool = await self._open()
+            async with pool.acquire(timeout=CONNECT_SECONDS) as connection:
+                yield connection
+        except DATA_ERRORS:
+            raise
+        except (
+            asyncpg.PostgresError,
+            asyncpg.InterfaceError,
+            asyncpg.InternalClientError,
+            OSError,
+            TimeoutError,
+        ) as error:
+            raise Unavailable(f"postgres: {type(error).__name__}: {_line(error)}") from error
+
+    async def _open(self) -> Pool:
+        async with self._opening:
+            if self._pool is None:
+                self._pool = await asyncpg.create_pool(
+                    self._settings.url,
+                    min_size=0,
+                    max_size=CONNECTIONS,
+                    timeout=CONNECT_SECONDS,
+                    command_timeout=STATEMENT_SECONDS,
+                    max_inactive_connection_lifetime=IDLE_SECONDS,
+                    statement_cache_size=0 if self._settings.pooled else 100,
+                    init=_register_vector,
+                )
+            return self._pool
+
+    async def close(self) -> None:
+        """Close every connection at once; what is under way fails."""
+        if self._pool is not None:
+            self._pool.terminate()
+
+
+async def _register_vector(connection: Connection) -> None:
+    schema = await connection.fetchval(VECTOR_SCHEMA)
+    if schema is None:
+        raise Unavailable("postgres: the extension vector is not installed")
+    await register_vector(connection, schema=schema)
+
+
+def _line(error: Exception) -> str:
+    return str(error).partition("\n")[0]

@@ -1,0 +1,88 @@
+"""The interest vectors: `user_embeddings`, and what Postgres holds of them now."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+import numpy as np
+from numpy.typing import NDArray
+from pgvector import Vector
+
+from lib.store.database import Connection
+
+
+@dataclass(frozen=True)
+class Stored:
+    """One stored vector: (384,) float32, and the moment its user's actions were read."""
+
+    user: UUID
+    embedding: NDArray[np.float32]
+    generated_at: datetime
+
+
+UPSERT = """
+INSERT INTO user_embeddings AS stored (user_id, embedding, model_version, generated_at, updated_at)
+SELECT $1, $2, $3, $4, clock_timestamp()
+WHERE EXISTS (SELECT FROM users WHERE id = $1)
+ON CONFLICT (user_id) DO UPDATE SET
+  embedding = excluded.embedding,
+  model_version = excluded.model_version,
+  generated_at = excluded.generated_at,
+  updated_at = excluded.updated_at
+WHERE coalesce(stored.generated_at, '-infinity') <= excluded.generated_at
+"""
+
+
+async def upsert(
+    connection: Connection,
+    users: Sequence[UUID],
+    vectors: NDArray[np.float32],
+    model_version: str,
+    generated_at: datetime,
+) -> None:
+    """Write the vectors, (n, 384), of those users who exist, unless a newer read is stored.
+
+    `users` in order, so that two writers never wait for each other crosswise; all or nothing.
+    """
+    rows = zip(users, map(Vector, vectors), strict=True)
+    await connection.executemany(UPSERT, [(*row, model_version, generated_at) for row in rows])
+
+
+REMOVE = """
+DELETE FROM user_embeddings
+WHERE user_id = ANY ($1::UUID[]) AND coalesce(generated_at, '-infinity') <= $2
+"""
+
+
+async def remove(connection: Connection, users: Sequence[UUID], generated_at: datetime) -> None:
+    """Remove the vectors of users of whom nothing is left, unless a newer read is stored."""
+    await connection.execute(REMOVE, users, generated_at)
+
+
+READ_STORED = """
+SELECT user_id, embedding, generated_at
+FROM user_embeddings
+WHERE user_id = ANY ($1::UUID[]) AND embedding IS NOT NULL
+"""
+
+
+async def read_stored(connection: Connection, users: Sequence[UUID]) -> list[Stored]:
+    """Return the vectors that these users have now."""
+    rows = await connection.fetch(READ_STORED, users)
+    return [
+        Stored(row["user_id"], row["embedding"].to_numpy(), row["generated_at"]) for row in rows
+    ]
+
+
+READ_GENERATED = """
+SELECT user_id, generated_at
+FROM user_embeddings
+WHERE user_id = ANY ($1::UUID[]) AND embedding IS NOT NULL
+"""
+
+
+async def read_generated(connection: Connection, users: Sequence[UUID]) -> dict[UUID, datetime]:
+    """Return when the vectors that these users have now were generated."""
+    rows = await connection.fetch(READ_GENERATED, users)
+    return {row["user_id"]: row["generated_at"] for row in rows}

@@ -1,0 +1,39 @@
+"""POST /api/actions/batch-failed: QStash gave a message up."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from lib.batch import Services, pass_over
+from lib.qstash.delivery import failure_callback
+from lib.qstash.message import Page, Start, parse_failure
+from lib.settings import Environ, QueueSettings, SigningKeys
+from lib.web.answer import answered, done, note
+from lib.web.door import Door
+from lib.web.report import Report
+
+PATH = "/api/actions/batch-failed"
+
+
+def routes(environ: Environ) -> Sequence[Route]:
+    """Return the function's routes; raise SettingError."""
+    services = Services.load(environ)
+    door = Door(failure_callback(QueueSettings.load(environ)), SigningKeys.load(environ))
+
+    async def post(request: Request) -> Response:
+        failure = parse_failure(await door.enter(request))
+        match failure.message:
+            case Start():
+                # the next tick plans anyway, and its window reaches back to the last one's end
+                note("tick_failed", answer=failure.status)
+                return done({"status": "noted"})
+            case Page() as page:
+                progress = await pass_over(services, page, failure.status)
+                report = Report("passed_over", page.run, page.page, next=progress.next)
+                note("page_failed", **asdict(report), answer=failure.status)
+                return done(report.body())
+
+    return [Route(PATH, answered(post), methods=["POST"])]

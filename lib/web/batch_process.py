@@ -1,0 +1,50 @@
+"""POST /api/actions/batch-process: a tick or a page; GET in development."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from lib.batch import Services, start_run, work_page
+from lib.batch.preview import preview
+from lib.qstash.delivery import destination
+from lib.qstash.message import Page, Start, parse
+from lib.settings import Environ, SigningKeys, app_url, dev_trigger_allowed
+from lib.web.answer import answered, done, not_found, note, unavailable
+from lib.web.deadline import stop_at
+from lib.web.door import Door
+from lib.web.report import page_report, plan_report
+
+PATH = "/api/actions/batch-process"
+
+
+def routes(environ: Environ) -> Sequence[Route]:
+    """Return the function's routes; raise SettingError."""
+    services = Services.load(environ)
+    door = Door(destination(app_url(environ)), SigningKeys.load(environ))
+    allowed = dev_trigger_allowed(environ)
+
+    async def post(request: Request) -> Response:
+        message = parse(await door.enter(request))
+        begun = time.monotonic()
+        match message:
+            case Start():
+                report = plan_report(await start_run(services))
+            case Page():
+                progress = await work_page(services, message, stop_at())
+                report = page_report(message.page, progress)
+        note("batch", **asdict(report), ms=round(1000 * (time.monotonic() - begun)))
+        return unavailable(report.body()) if report.trouble else done(report.body())
+
+    async def get(_: Request) -> Response:
+        if not allowed:
+            return not_found()
+        return done({"users": [asdict(shown) for shown in await preview(services)]})
+
+    return [
+        Route(PATH, answered(post), methods=["POST"]),
+        Route(PATH, answered(get), methods=["GET"]),
+    ]
