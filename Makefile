@@ -1,0 +1,37 @@
+# The two commands for a newcomer are `make demo` and `make test`.
+
+VENV := .venv
+RUN := $(VENV)/bin/python
+FIND_PYTHON := for python in python3.12 python3.13 python3.14 python3; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null && echo $$python && break; \
+	done
+
+.PHONY: demo dev test check build clean
+
+demo: $(VENV)/installed  ## a whole run, offline, and what came of it; DATA=folder for a data set of your own
+	@$(RUN) -m dev.demo $(DATA)
+
+dev: $(VENV)/installed  ## the offline stack, until Ctrl-C
+	@$(RUN) -m dev.up $(DATA)
+
+test: $(VENV)/installed  ## everything, against real servers
+	@$(RUN) -m pytest
+
+check: $(VENV)/installed  ## style, types, and the direction of imports
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/mypy
+	@$(VENV)/bin/lint-imports
+
+build: $(VENV)/installed  ## the real `vercel build`, and a page worked off by what it makes
+	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(RUN) -m dev.vercel_build
+
+$(VENV)/installed: requirements.txt requirements-dev.txt
+	@python=$$($(FIND_PYTHON)); \
+	if [ -z "$$python" ]; then echo "user-embeddings needs Python 3.12 or newer on the PATH" >&2; exit 1; fi; \
+	echo "installing into $(VENV) ..."; \
+	$$python -m venv $(VENV) && $(RUN) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+clean:  ## remove what was installed and cached
+	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,0 +1,113 @@
+"""Real servers for the whole session; a database, a cache and a stack of its own for each test."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
+from typing import Any
+from uuid import uuid4
+
+import asyncpg
+import pytest
+from valkey.asyncio import Valkey as Redis
+
+from dev.postgres import Postgres
+from dev.stack import ROOT, Stack, running
+from dev.valkey import Valkey
+from lib.qstash.queue import Queue
+from lib.settings import QueueSettings
+from tests.scene import connect
+
+SQL = tuple(ROOT / "db" / name for name in ("platform.sql", "schema.sql", "indexes.sql"))
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    with Postgres.start() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def template(postgres: Postgres) -> str:
+    """Name a database that has every file of db/ applied and no rows."""
+
+    async def prepare() -> None:
+        await postgres.create("template_embeddings")
+        await postgres.apply("template_embeddings", *SQL)
+
+    asyncio.run(prepare())
+    return "template_embeddings"
+
+
+@pytest.fixture
+async def database_url(postgres: Postgres, template: str) -> AsyncIterator[str]:
+    name = f"test_{uuid4().hex}"
+    yield await postgres.create(name, template)
+    await postgres.drop(name)
+
+
+@pytest.fixture(scope="session")
+def valkey_server() -> Iterator[Valkey]:
+    with Valkey() as valkey:
+        yield valkey
+
+
+@pytest.fixture
+async def valkey_empty(valkey_server: Valkey) -> Valkey:
+    """A running Valkey that holds nothing."""
+    client = Redis(unix_socket_path=str(valkey_server.address))
+    await client.flushall()
+    await client.aclose()
+    return valkey_server
+
+
+@pytest.fixture
+async def redis(valkey_empty: Valkey) -> AsyncIterator[Redis]:
+    """A client of the test's own, which goes to the server itself."""
+    client = Redis(unix_socket_path=str(valkey_empty.address))
+    yield client
+    await client.aclose()
+
+
+@pytest.fixture
+async def connection(database_url: str) -> AsyncIterator[asyncpg.Connection]:
+    opened = await connect(database_url)
+    yield opened
+    await opened.close()
+
+
+type Start = Callable[..., Awaitable[Stack]]
+
+
+@pytest.fixture
+async def start(database_url: str, valkey_empty: Valkey) -> AsyncIterator[Start]:
+    """Start the stack with given settings; what it wrote by the end holds no secret."""
+    stacks: list[Stack] = []
+    async with AsyncExitStack() as parts:
+
+        async def begin(
+            settings: dict[str, str] | None = None, *, url: str = database_url, **options: Any
+        ) -> Stack:
+            stack = await parts.enter_async_context(running(url, valkey_empty, settings, **options))
+            stacks.append(stack)
+            return stack
+
+        yield begin
+        for stack in stacks:
+            assert_no_secret_shown(stack)
+
+
+def assert_no_secret_shown(stack: Stack) -> None:
+    """Hold that no secret is in any log line of the functions or any answer of theirs."""
+    answers = [delivery.response_body.decode() for delivery in stack.broker.deliveries]
+    shown = "\n".join([*stack.functions.logs, *answers])
+    for name in ("QSTASH_TOKEN", "QSTASH_CURRENT_SIGNING_KEY", "UPSTASH_REDIS_REST_TOKEN"):
+        assert stack.environ[name] not in shown, f"{name} shows"
+
+
+async def trigger(stack: Stack) -> str:
+    """Publish a start message as `schedule.py trigger` does; return its id."""
+    queue = Queue(QueueSettings.load(stack.environ))
+    try:
+        return await queue.publish_start()
+    finally:
+        await queue.close()
