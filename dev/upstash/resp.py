@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-LIMIT = 4_294_967_296  # bytes a bulk string may have
-
 
 @dataclass(frozen=True)
 class ReplyError:

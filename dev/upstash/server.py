@@ -142,7 +142,8 @@ def _parse(http: HttpRequest, body: bytes) -> list[list[str]]:
         case "/pipeline" | "/multi-exec":
             return parse_many(body)
         case _:
-            return [parse_path(http.scope["raw_path"].decode(), http.url.query, body)]
+            path, query = http.scope["raw_path"], http.scope["query_string"]
+            return [parse_path(path.decode("latin-1"), query.decode("latin-1"), body)]
 
 
 def _json(answer: Any, status: int = 200) -> Response:

@@ -1,4 +1,5 @@
 import asyncio
+import gc
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -10,8 +11,6 @@ from hypothesis import strategies as st
 
 from dev.postgres import Postgres
 from dev.proxy import Frames, Proxy
-
-SOCKET = "/.s.PGSQL.5432"
 
 
 def packet(payload: bytes, kind: bytes = b"") -> bytes:
@@ -38,6 +37,11 @@ async def proxy(postgres: Postgres) -> AsyncIterator[Proxy]:
 
 async def connect(proxy: Proxy) -> asyncpg.Connection:
     return await asyncpg.connect(proxy.url("postgres"), timeout=5, command_timeout=5)
+
+
+async def raw(proxy: Proxy) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    _, folder = proxy.url("postgres").split("host=")
+    return await asyncio.open_unix_connection(f"{folder}/.s.PGSQL.5432")
 
 
 async def backends(postgres: Postgres, query: str) -> int:
@@ -79,7 +83,7 @@ async def test_psql_passes_too(proxy: Proxy, postgres: Postgres):
 
 
 async def test_encryption_that_is_asked_for_is_answered_by_the_server_itself(proxy: Proxy):
-    reader, writer = await asyncio.open_unix_connection(proxy.url("").split("host=")[1] + SOCKET)
+    reader, writer = await raw(proxy)
     for ask in ENCRYPT:
         writer.write(ask)
         assert await asyncio.wait_for(reader.readexactly(1), 5) == b"N"
@@ -176,6 +180,21 @@ async def test_cut_at_a_statement_undoes_its_transaction(proxy: Proxy):
     await connection.close()
 
 
+async def test_what_a_watcher_raises_ends_the_connection_and_is_logged(
+    proxy: Proxy, caplog: pytest.LogCaptureFixture
+):
+    async def fail(_kind: bytes, _payload: bytes) -> None:
+        raise RuntimeError("the watcher's own")
+
+    connection = await connect(proxy)
+    proxy.on_message = fail
+    with pytest.raises(LOST):
+        await connection.fetchval("SELECT 1")
+    gc.collect()
+    [record] = caplog.records
+    assert "the watcher's own" in str(record.exc_info)
+
+
 async def test_cut_breaks_every_connection_that_is_open(proxy: Proxy):
     one, two = await connect(proxy), await connect(proxy)
     sleeping = asyncio.create_task(one.execute("SELECT pg_sleep(30)"))
@@ -189,6 +208,17 @@ async def test_cut_breaks_every_connection_that_is_open(proxy: Proxy):
     healed = await connect(proxy)
     assert await healed.fetchval("SELECT 1") == 1
     await healed.close()
+
+
+async def test_client_that_goes_away_without_a_word_frees_what_it_locked(proxy: Proxy):
+    reader, writer = await raw(proxy)
+    writer.write(STARTUP + packet(b"SELECT pg_advisory_lock(1)\0", b"Q"))
+    await asyncio.wait_for(reader.readuntil(b"SELECT 1\0"), 5)
+    writer.close()
+    await writer.wait_closed()
+    waiting = await connect(proxy)
+    await waiting.execute("SELECT pg_advisory_lock(1)")
+    await waiting.close()
 
 
 async def test_refused_connections_fail_until_it_heals(proxy: Proxy):

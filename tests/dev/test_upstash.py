@@ -302,6 +302,26 @@ async def test_valkey_that_is_down_is_a_500_until_it_is_back():
         await upstash.close()
 
 
+async def test_valkey_that_goes_down_in_mid_command_is_a_500():
+    with Valkey() as valkey:
+        upstash = Upstash(valkey.address, token=TOKEN)
+        async with serve(upstash.app) as url, async_sdk(url) as redis:
+            blocked = asyncio.create_task(redis.execute(["BLPOP", "nothing", 20]))
+            for _ in range(500):
+                if b"cmd=blpop" in await clients(valkey):
+                    break
+                await asyncio.sleep(0.01)
+            valkey.stop()
+            with pytest.raises(UpstashError, match="no answer from the server"):
+                await blocked
+
+
+async def clients(valkey: Valkey) -> bytes:
+    [listed] = await execute(valkey.address, [["CLIENT", "LIST"]])
+    assert isinstance(listed, bytes)
+    return listed
+
+
 async def test_command_that_leaves_the_protocol_is_a_500(http: httpx.AsyncClient):
     assert (await http.post("/", json=["HELLO", "3"])).status_code == 500
     assert (await http.post("/pipeline", json=[["QUIT"], ["PING"]])).status_code == 500
