@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import asyncpg
@@ -11,6 +12,7 @@ import pytest
 from valkey.asyncio import Valkey as Redis
 
 from dev.postgres import Postgres
+from dev.proxy import Proxy
 from dev.stack import ROOT, Stack, running
 from dev.valkey import Valkey
 from lib.qstash.queue import Queue
@@ -75,6 +77,13 @@ async def connection(database_url: str) -> AsyncIterator[asyncpg.Connection]:
     await opened.close()
 
 
+@pytest.fixture
+async def proxy(postgres: Postgres) -> AsyncIterator[Proxy]:
+    """What a function reaches Postgres through, where a test starts the stack with it."""
+    async with Proxy.start(postgres.socket) as running_proxy:
+        yield running_proxy
+
+
 type Start = Callable[..., Awaitable[Stack]]
 
 
@@ -85,8 +94,9 @@ async def start(database_url: str, valkey_empty: Valkey) -> AsyncIterator[Start]
     async with AsyncExitStack() as parts:
 
         async def begin(
-            settings: dict[str, str] | None = None, *, url: str = database_url, **options: Any
+            settings: dict[str, str] | None = None, *, proxy: Proxy | None = None, **options: Any
         ) -> Stack:
+            url = proxy.url(urlsplit(database_url).path[1:]) if proxy else database_url
             stack = await parts.enter_async_context(running(url, valkey_empty, settings, **options))
             stacks.append(stack)
             return stack

@@ -74,6 +74,7 @@ class Database:
                     max_inactive_connection_lifetime=IDLE_SECONDS,
                     statement_cache_size=0 if self._settings.pooled else 100,
                     init=_register_vector,
+                    reset=_nothing_to_reset,
                 )
             return self._pool
 
@@ -88,6 +89,10 @@ async def _register_vector(connection: Connection) -> None:
     if schema is None:
         raise Unavailable("postgres: the extension vector is not installed")
     await register_vector(connection, schema=schema)
+
+
+async def _nothing_to_reset(_: Connection) -> None:
+    """Save a round trip: no statement of ours leaves anything behind in a session."""
 
 
 def _line(error: Exception) -> str:

@@ -46,7 +46,8 @@ async def upsert(
     `users` in order, so that two writers never wait for each other crosswise; all or nothing.
     """
     rows = zip(users, map(Vector, vectors), strict=True)
-    await connection.executemany(UPSERT, [(*row, model_version, generated_at) for row in rows])
+    if users:
+        await connection.executemany(UPSERT, [(*row, model_version, generated_at) for row in rows])
 
 
 REMOVE = """
@@ -57,7 +58,8 @@ WHERE user_id = ANY ($1::UUID[]) AND coalesce(generated_at, '-infinity') <= $2
 
 async def remove(connection: Connection, users: Sequence[UUID], generated_at: datetime) -> None:
     """Remove the vectors of users of whom nothing is left, unless a newer read is stored."""
-    await connection.execute(REMOVE, users, generated_at)
+    if users:
+        await connection.execute(REMOVE, users, generated_at)
 
 
 READ_STORED = """

@@ -10,7 +10,7 @@ from starlette.routing import Route
 from lib.batch import Services, pass_over
 from lib.qstash.delivery import failure_callback
 from lib.qstash.message import Page, Start, parse_failure
-from lib.settings import Environ, QueueSettings, SigningKeys
+from lib.settings import Environ, SigningKeys, app_url
 from lib.web.answer import answered, done, note
 from lib.web.door import Door
 from lib.web.report import Report
@@ -21,7 +21,7 @@ PATH = "/api/actions/batch-failed"
 def routes(environ: Environ) -> Sequence[Route]:
     """Return the function's routes; raise SettingError."""
     services = Services.load(environ)
-    door = Door(failure_callback(QueueSettings.load(environ)), SigningKeys.load(environ))
+    door = Door(failure_callback(app_url(environ)), SigningKeys.load(environ))
 
     async def post(request: Request) -> Response:
         failure = parse_failure(await door.enter(request))
