@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -19,7 +20,12 @@ from lib.qstash.queue import Queue
 from lib.settings import QueueSettings
 from tests.scene import connect
 
-SQL = tuple(ROOT / "db" / name for name in ("platform.sql", "schema.sql", "indexes.sql"))
+DB = ROOT / "db"
+PLATFORMS = {
+    "tables": (DB / "platform.sql", DB / "schema.sql", DB / "indexes.sql"),
+    # pgvector in a schema of its own; posts, embeddings and log are views over other names
+    "views": (Path(__file__).parent / "platform_views.sql", DB / "schema.sql"),
+}
 
 
 @pytest.fixture(scope="session")
@@ -29,15 +35,28 @@ def postgres() -> Iterator[Postgres]:
 
 
 @pytest.fixture(scope="session")
-def template(postgres: Postgres) -> str:
-    """Name a database that has every file of db/ applied and no rows."""
+def platform(request: pytest.FixtureRequest) -> str:
+    """What kind of platform the test's database belongs to; see PLATFORMS."""
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def template(postgres: Postgres, platform: str) -> str:
+    """A database that has every file of db/ applied and no rows."""
 
     async def prepare() -> None:
-        await postgres.create("template_embeddings")
-        await postgres.apply("template_embeddings", *SQL)
+        await postgres.create(f"template_{platform}")
+        await postgres.apply(f"template_{platform}", *PLATFORMS[platform])
 
     asyncio.run(prepare())
-    return "template_embeddings"
+    return f"template_{platform}"
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run every test that has a database of its own on each platform that its module names."""
+    if "platform" in metafunc.fixturenames:
+        platforms = getattr(metafunc.module, "ON_PLATFORMS", ["tables"])
+        metafunc.parametrize("platform", platforms, indirect=True, scope="session")
 
 
 @pytest.fixture

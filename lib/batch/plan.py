@@ -59,11 +59,10 @@ def stalled(run: Run, now: datetime, settings: RunSettings) -> bool:
 
 
 async def _window_start(connection: Connection, services: Services, now: datetime) -> datetime:
-    end = await runs.last_window_end(connection)
+    end = await runs.planned_until(connection, now)
     if end is None:
         return now - services.vectors.lookback
-    # The clock of a database that failed over may be behind the last window's end.
-    return min(end, now) - timedelta(seconds=services.runs.overlap)
+    return end - timedelta(seconds=services.runs.overlap)
 
 
 async def find_users_for_embedding_update(services: Services, limit: int) -> list[UUID]:

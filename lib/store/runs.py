@@ -72,14 +72,21 @@ async def find_run(connection: Connection, run: UUID) -> Run | None:
     return Run(**row) if row else None
 
 
-LAST_WINDOW_END = """
-SELECT window_end FROM embedding.runs ORDER BY number DESC LIMIT 1
+PLANNED_UNTIL = """
+SELECT window_end
+FROM embedding.runs
+WHERE window_end <= $1
+ORDER BY number DESC
+LIMIT 1
 """
 
 
-async def last_window_end(connection: Connection) -> datetime | None:
-    """Return until when actions have been planned for; None before the first run."""
-    end: datetime | None = await connection.fetchval(LAST_WINDOW_END)
+async def planned_until(connection: Connection, now: datetime) -> datetime | None:
+    """Return until when actions have been planned for; None before the first run.
+
+    A window that ends in the future was planned by a clock that was ahead, and proves nothing.
+    """
+    end: datetime | None = await connection.fetchval(PLANNED_UNTIL, now)
     return end
 
 
