@@ -29,6 +29,18 @@ class Stack:
         return self.environ["APP_URL"]
 
 
+@dataclass(frozen=True)
+class Ports:
+    """Where the parts listen on 127.0.0.1; 0 is any free port."""
+
+    app: int = 0
+    qstash: int = 0
+    redis: int = 0
+
+
+ANY = Ports()
+
+
 @asynccontextmanager
 async def running(
     database_url: str,
@@ -36,10 +48,13 @@ async def running(
     settings: Mapping[str, str] | None = None,
     *,
     root: Path = ROOT,
+    bundles: tuple[str, ...] | None = None,
     max_duration: float = 300.0,
+    ports: Ports = ANY,
 ) -> AsyncIterator[Stack]:
     """Run the stack over a database and a Valkey; `settings` are added to the environment.
 
+    The functions are those below `root`, or the built `bundles` there, named as their routes.
     Messages wait until somebody lets the broker deliver them.
     """
     broker, upstash = Broker(), Upstash(valkey.address, token=REDIS_TOKEN)
@@ -50,12 +65,14 @@ async def running(
         "QSTASH_NEXT_SIGNING_KEY": broker.keys.next,
         "UPSTASH_REDIS_REST_TOKEN": REDIS_TOKEN,
     }
-    functions = Functions(root, environ, max_duration=max_duration)
+    functions = Functions(root, environ, bundles=bundles, max_duration=max_duration)
     async with AsyncExitStack() as parts:
-        environ["QSTASH_URL"] = await parts.enter_async_context(serve(broker.app))
-        environ["UPSTASH_REDIS_REST_URL"] = await parts.enter_async_context(serve(upstash.app))
+        environ["QSTASH_URL"] = await parts.enter_async_context(serve(broker.app, ports.qstash))
+        environ["UPSTASH_REDIS_REST_URL"] = await parts.enter_async_context(
+            serve(upstash.app, ports.redis)
+        )
         parts.push_async_callback(upstash.close)
-        environ["APP_URL"] = await parts.enter_async_context(serve(functions.app))
+        environ["APP_URL"] = await parts.enter_async_context(serve(functions.app, ports.app))
         parts.push_async_callback(functions.close)
         environ |= settings or {}
         yield Stack(broker, upstash, functions, environ)

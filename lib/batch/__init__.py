@@ -1,6 +1,7 @@
 """The batch: a tick plans who is due, pages turn what they did into vectors."""
 
-from lib.batch.page import Progress, pass_over, work_page
+from lib.batch.failure import pass_over
+from lib.batch.page import Progress, work_page
 from lib.batch.plan import Plan, find_users_for_embedding_update, start_run
 from lib.batch.services import Services
 from lib.batch.users import generate_user_interest_embedding, process_batch_user_embeddings

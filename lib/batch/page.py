@@ -9,7 +9,9 @@ from lib.batch.services import Services
 from lib.batch.users import process_batch_user_embeddings
 from lib.errors import Malformed, Unavailable
 from lib.qstash.message import Page
+from lib.qstash.queue import Queue
 from lib.store import pages, results, runs
+from lib.store.database import Database
 from lib.store.pages import Member
 from lib.store.results import Result
 from lib.store.runs import Run
@@ -57,7 +59,9 @@ async def _work(
         done = await process_batch_user_embeddings(services, slices.pop(0))
         progress.results += done
         if not slices:
-            await publish_next(services, page, progress)
+            progress.next = await publish_next(
+                services.database, services.queue, progress.run, page.page
+            )
         try:
             await _settle(services, page, done)
         except Unavailable as trouble:
@@ -65,16 +69,18 @@ async def _work(
     if slices:
         progress.trouble = Unavailable(f"out of time with {len(slices)} slices left")
     if slices or not members:
-        await publish_next(services, page, progress)
+        progress.next = await publish_next(
+            services.database, services.queue, progress.run, page.page
+        )
 
 
-async def publish_next(services: Services, page: Page, progress: Progress) -> None:
-    """Publish the lowest page with work above this one in its chain, if there is one."""
-    async with services.database.connection() as connection:
-        following = await pages.next_page(connection, progress.run, page.page)
+async def publish_next(database: Database, queue: Queue, run: Run, page: int) -> int | None:
+    """Publish and return the lowest page with work above this one in its chain, if any."""
+    async with database.connection() as connection:
+        following = await pages.next_page(connection, run, page)
     if following is not None:
-        await services.queue.publish_page(Page(page.run, following), progress.run.chains)
-    progress.next = following
+        await queue.publish_page(Page(run.id, following), run.chains)
+    return following
 
 
 async def _settle(services: Services, page: Page, done: list[Result]) -> None:
@@ -82,20 +88,3 @@ async def _settle(services: Services, page: Page, done: list[Result]) -> None:
     await mirror(services, [result.user for result in done])
     async with services.database.connection() as connection:
         await results.close_users(connection, page.run, page.page, done)
-
-
-async def pass_over(services: Services, page: Page, status: int | None) -> Progress:
-    """Record that QStash gave a page up, and let its chain go on behind it.
-
-    The page itself is not published again: QStash would take it for a duplicate. Its users join
-    the next run. Raises Malformed for a run that never was, and Unavailable.
-    """
-    async with services.database.connection() as connection:
-        run = await runs.find_run(connection, page.run)
-        if run is None:
-            raise Malformed(f"expected a run of ours, got {page.run}")
-        await pages.record_failed_page(connection, page.run, page.page, status)
-    progress = Progress(run)
-    if not run.finished:
-        await publish_next(services, page, progress)
-    return progress

@@ -7,10 +7,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from lib.batch import Services, pass_over
+from lib.batch import pass_over
 from lib.qstash.delivery import failure_callback
 from lib.qstash.message import Page, Start, parse_failure
-from lib.settings import Environ, SigningKeys, app_url
+from lib.qstash.queue import Queue
+from lib.settings import DatabaseSettings, Environ, QueueSettings, SigningKeys, app_url
+from lib.store.database import Database
 from lib.web.answer import answered, done, note
 from lib.web.door import Door
 from lib.web.report import Report
@@ -20,7 +22,8 @@ PATH = "/api/actions/batch-failed"
 
 def routes(environ: Environ) -> Sequence[Route]:
     """Return the function's routes; raise SettingError."""
-    services = Services.load(environ)
+    database = Database(DatabaseSettings.load(environ))
+    queue = Queue(QueueSettings.load(environ))
     door = Door(failure_callback(app_url(environ)), SigningKeys.load(environ))
 
     async def post(request: Request) -> Response:
@@ -31,8 +34,8 @@ def routes(environ: Environ) -> Sequence[Route]:
                 note("tick_failed", answer=failure.status)
                 return done({"status": "noted"})
             case Page() as page:
-                progress = await pass_over(services, page, failure.status)
-                report = Report("passed_over", page.run, page.page, next=progress.next)
+                following = await pass_over(database, queue, page, failure.status)
+                report = Report("passed_over", page.run, page.page, next=following)
                 note("page_failed", **asdict(report), answer=failure.status)
                 return done(report.body())
 

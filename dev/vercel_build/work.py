@@ -1,0 +1,60 @@
+"""The built functions put to work: a page from message to Postgres and Redis."""
+
+from datetime import UTC, datetime
+from http import HTTPStatus
+
+import asyncpg
+import httpx
+
+from dev.load import load
+from dev.postgres import Postgres
+from dev.stack import ROOT, Stack, running
+from dev.valkey import Valkey
+from dev.vercel_build.build import Build
+from dev.vercel_build.check import Finding
+from dev.world import invent
+from lib.qstash.queue import Queue
+from lib.settings import QueueSettings
+
+SECONDS = 60.0
+MODEL = "all-MiniLM-L6-v2"
+SQL = tuple(ROOT / "db" / name for name in ("platform.sql", "schema.sql", "indexes.sql"))
+
+
+async def work(build: Build) -> list[Finding]:
+    """Serve nothing but the bundles, work off a page with them, and say what came of it."""
+    with Postgres.start() as postgres, Valkey() as valkey:
+        url = await postgres.create("bundle")
+        await postgres.apply("bundle", *SQL)
+        connection = await asyncpg.connect(url, command_timeout=SECONDS)
+        try:
+            await load(connection, invent(datetime.now(UTC), users=50), MODEL)
+            names = tuple(bundle.route.removeprefix("/") for bundle in build.bundles)
+            async with running(url, valkey, root=build.functions, bundles=names) as stack:
+                refusals = [await _refuses(stack, bundle.route) for bundle in build.bundles]
+                return [*refusals, await _works(stack, connection)]
+        finally:
+            await connection.close()
+
+
+async def _refuses(stack: Stack, route: str) -> Finding:
+    async with httpx.AsyncClient(base_url=stack.app_url, timeout=SECONDS) as client:
+        answer = await client.post(route)
+    good = answer.status_code == HTTPStatus.UNAUTHORIZED
+    text = f"{route}: answers {answer.status_code} to a stranger"
+    return Finding(good, text if good else text + _said(stack))
+
+
+async def _works(stack: Stack, connection: asyncpg.Connection) -> Finding:
+    queue = Queue(QueueSettings.load(stack.environ))
+    await queue.publish_start()
+    await queue.close()
+    answers = [delivery.status for delivery in await stack.broker.drain(limit_seconds=600)]
+    vectors = await connection.fetchval("SELECT count(*) FROM user_embeddings")
+    good = answers == [200, 200] and vectors > 0
+    text = f"a tick and its page: answered {answers}, {vectors} vectors stored"
+    return Finding(good, text if good else text + _said(stack))
+
+
+def _said(stack: Stack) -> str:
+    return "\n" + "\n".join(stack.functions.logs[-20:])
