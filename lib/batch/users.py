@@ -19,8 +19,10 @@ from lib.store.pages import Member
 from lib.store.results import Outcome, Result
 
 WAIT = timedelta(days=7)
-"""For so long after an action its post may still be given an embedding."""
+"""So long after an action its post may still be given an embedding. An action dated further than
+that in the future is not waited for: nobody knows when it was."""
 
+MICROSECOND = timedelta(microseconds=1)
 POSTGRES_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 
 VANISHED_TRIES = 3
@@ -143,9 +145,10 @@ def _results(
 ) -> Iterator[Result]:
     log, histories = reading.log, reading.log.histories
     unusable = histories.count_by_user(~usable(reading.embeddings)[histories.places])
-    since = (log.read_at - WAIT - POSTGRES_EPOCH) // timedelta(microseconds=1)
+    read_at = (log.read_at - POSTGRES_EPOCH) // MICROSECOND
+    recent = np.abs(histories.acted_at - read_at) < WAIT // MICROSECOND
     pending = ~reading.embedded & ~reading.lost
-    waiting = histories.count_by_user(pending[histories.places] & (histories.acted_at > since))
+    waiting = histories.count_by_user(pending[histories.places] & recent)
     for place, member in enumerate(members):
         if not log.exists[place]:
             yield Result(member.user, Outcome.GONE)

@@ -77,7 +77,7 @@ class QueueSettings:
             table.QSTASH_URL.load(environ),
             table.QSTASH_TOKEN.load(environ),
             app_url(environ),
-            environ.get("VERCEL_AUTOMATION_BYPASS_SECRET") or None,
+            table.BYPASS_SECRET.load(environ) or None,
         )
 
 

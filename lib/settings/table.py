@@ -110,6 +110,15 @@ ALLOW_DEV_TRIGGER = Variable(
     default="0",
 )
 
+BYPASS_SECRET = Variable(
+    "VERCEL_AUTOMATION_BYPASS_SECRET",
+    "lets QStash through Vercel's Deployment Protection; Vercel sets it",
+    "text without spaces",
+    word,
+    default="",
+    secret=True,
+)
+
 VARIABLES: tuple[Variable[str] | Variable[int] | Variable[bool], ...] = (
     DATABASE_URL,
     QSTASH_TOKEN,

@@ -53,7 +53,7 @@ def switch(text: str) -> bool:
 
 def url(text: str) -> str:
     parts = urlsplit(word(text))
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.port == 0:
         raise ValueError
     return text
 
