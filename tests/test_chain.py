@@ -1,16 +1,17 @@
 """Whole runs through the stand-ins and the real runtime: however delivered, the same table."""
 
 import asyncio
+from contextlib import suppress
 from random import Random
 
 from asyncpg import Connection
 from valkey.asyncio import Valkey as Redis
 
+from dev.proxy import Proxy
 from dev.stack import Stack
-from dev.upstash import Request, Stage
 from tests.conftest import Start, trigger
 from tests.promises import assert_converged, counts, open_work, rows
-from tests.scene import build
+from tests.scene import act, build
 
 SMALL = {"PAGE_SIZE": "3"}
 PAGES = 20
@@ -104,22 +105,36 @@ async def test_an_old_message_in_mid_run_forks_no_chain_that_outlives_the_run(
     assert max(published.count(body) for body in published) <= 2
 
 
-async def test_four_chains_that_close_their_last_pages_at_once_finish_the_run(
-    start: Start, connection: Connection, redis: Redis
+async def test_two_chains_that_close_their_last_pages_at_once_finish_the_run(
+    start: Start, connection: Connection, redis: Redis, proxy: Proxy
 ):
-    scene = await build(connection)
-    stack = await start({"PAGE_SIZE": "15", "PARALLEL_CHAINS": "4"})
-    arrived = asyncio.Barrier(4)
+    """Each waits for the other to have struck its user off, if that can happen at all.
 
-    async def wait_for_all(_: Request, stage: Stage) -> None:
-        if stage is Stage.EXECUTED:
-            await arrived.wait()
+    One user is processed and one has too few posts, so that the counts do not serialise them.
+    """
+    scene = await build(connection, users=0)
+    found = await connection.fetch("INSERT INTO users VALUES (DEFAULT), (DEFAULT) RETURNING id")
+    busy, idle = (row["id"] for row in found)
+    for post in scene.posts[:5]:
+        await act(connection, busy, post)
+    await act(connection, idle, scene.posts[0])
+    stack = await start({"PAGE_SIZE": "1", "PARALLEL_CHAINS": "2"}, proxy=proxy)
+    struck, both = 0, asyncio.Event()
 
-    stack.upstash.on_request = wait_for_all
+    async def wait_for_the_other(kind: bytes, payload: bytes) -> None:
+        nonlocal struck
+        if kind == b"P" and b"progressed_at = clock_timestamp()" in payload:
+            struck += 1
+            if struck == 2:
+                both.set()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(both.wait(), 1.0)
+
+    proxy.on_message = wait_for_the_other
     await trigger(stack)
     deliveries = await stack.broker.drain()
-    assert [delivery.status for delivery in deliveries] == [200] * 5
-    await assert_converged(connection, redis, scene.users)
+    assert [delivery.status for delivery in deliveries] == [200] * 3
+    assert await assert_converged(connection, redis, (busy, idle)) == 1
     assert await open_work(connection) == (0, 0)
 
 
@@ -152,6 +167,23 @@ async def test_a_chain_whose_message_was_lost_is_revived_by_the_next_trigger(
     await stack.broker.drain()
     assert await connection.fetchval("SELECT count(*) FROM embedding.runs") == 1
     await assert_converged(connection, redis, scene.users)
+
+
+async def test_a_page_whose_users_left_the_list_passes_the_chain_on(
+    start: Start, connection: Connection, redis: Redis
+):
+    scene = await build(connection)
+    stack = await start(SMALL)
+    await trigger(stack)
+    await stack.broker.drain(max_deliveries=3)
+    left = await connection.fetch(
+        "DELETE FROM embedding.run_users WHERE page IN (2, 3) RETURNING user_id"
+    )
+    deliveries = await stack.broker.drain()
+    assert len(deliveries) == PAGES - 3
+    assert await open_work(connection) == (0, 0)
+    others = set(scene.users) - {row["user_id"] for row in left}
+    await assert_converged(connection, redis, tuple(others))
 
 
 async def test_a_run_without_users_is_finished_at_once(start: Start, connection: Connection):

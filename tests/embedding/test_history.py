@@ -1,0 +1,52 @@
+import struct
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lib.embedding import Histories
+from tests.embedding.histories import POSTS, Contributions, histories, unpack
+
+records = st.tuples(
+    st.binary(min_size=16, max_size=16),
+    st.floats(allow_nan=False),
+    st.integers(-(2**63), 2**63 - 1),
+)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.lists(records)))
+def test_unpack_returns_every_record_to_its_user(users: list[list[tuple[bytes, float, int]]]):
+    read = Histories.unpack(
+        [b"".join(post + struct.pack(">dq", w, at) for post, w, at in user) for user in users]
+    )
+    assert len(read.offsets) == len(users) + 1
+    for place, user in enumerate(users):
+        mine = slice(read.offsets[place], read.offsets[place + 1])
+        found = zip(read.posts[mine], read.weights[mine], read.acted_at[mine], strict=True)
+        assert [(post.tobytes(), weight, at) for post, weight, at in found] == user
+
+
+@settings(max_examples=50, deadline=None)
+@given(histories)
+def test_distinct_posts_are_sorted_once_each_and_found_by_their_places(users: list[Contributions]):
+    read = unpack(users)
+    distinct = [post.tobytes() for post in read.distinct_posts]
+    assert distinct == sorted({post for user in users for post in user})
+    assert [distinct[place] for place in read.places] == [post for user in users for post in user]
+
+
+@settings(max_examples=50, deadline=None)
+@given(histories, st.data())
+def test_count_by_user_counts_what_is_chosen(users: list[Contributions], data: st.DataObject):
+    size = sum(map(len, users))
+    chosen = data.draw(st.lists(st.booleans(), min_size=size, max_size=size))
+    counted = unpack(users).count_by_user(np.array(chosen, dtype=np.bool_))
+    rest = iter(chosen)
+    assert counted.tolist() == [sum(next(rest) for _ in user) for user in users]
+
+
+def test_users_without_a_history_keep_their_places():
+    read = unpack([{}, {POSTS[3]: 2.0}, {}])
+    assert read.offsets.tolist() == [0, 0, 1, 1]
+    assert read.count_by_user(np.array([True])).tolist() == [0, 1, 0]

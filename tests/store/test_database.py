@@ -1,0 +1,363 @@
+import asyncio
+import contextlib
+import traceback
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+from uuid import UUID, uuid4
+
+import asyncpg
+import pytest
+from pgvector import Vector
+
+from dev.postgres import Postgres
+from dev.proxy import Proxy
+from lib.errors import EmbeddingError, Unavailable
+from lib.settings import DatabaseSettings
+from lib.store.database import DATA_ERRORS, Connection, Database
+from tests.fast_loop import FastLoop
+
+CANARY = "canary-7f3a"
+
+
+@contextlib.asynccontextmanager
+async def opened(url: str, *, pooled: bool = True) -> AsyncIterator[Database]:
+    database = Database(DatabaseSettings(url, pooled))
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
+def through(proxy: Proxy, database_url: str) -> str:
+    return proxy.url(urlsplit(database_url).path[1:])
+
+
+async def one(database: Database) -> object:
+    async with database.connection() as connection:
+        return await connection.fetchval("SELECT 1")
+
+
+async def unavailable(calling: Awaitable[object]) -> str:
+    """Return what is said of a server that fails the call: one line."""
+    with pytest.raises(Unavailable, match=r"^postgres: ") as refused:
+        await calling
+    said = str(refused.value)
+    assert len(said.splitlines()) == 1
+    assert CANARY not in "".join(traceback.format_exception(refused.value))
+    return said
+
+
+@pytest.fixture
+async def role(connection: asyncpg.Connection, postgres: Postgres) -> AsyncIterator[str]:
+    """Make a role that needs its password, and that has no connections to spare."""
+    name = f"role_{uuid4().hex}"
+    await connection.execute(f"CREATE ROLE {name} LOGIN PASSWORD 'another' CONNECTION LIMIT 0")
+    with asking_for_a_password(Path(await connection.fetchval("SHOW hba_file")), name):
+        await connection.execute("SELECT pg_reload_conf()")
+        yield name
+    admin = await asyncpg.connect(postgres.url("postgres"))
+    await admin.execute(f"DROP ROLE {name}; SELECT pg_reload_conf()")
+    await admin.close()
+
+
+@contextlib.contextmanager
+def asking_for_a_password(rules: Path, role: str) -> Iterator[None]:
+    before = rules.read_text()
+    rules.write_text(f"local all {role} scram-sha-256\n{before}")
+    try:
+        yield
+    finally:
+        rules.write_text(before)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"postgresql://user:{CANARY}@127.0.0.1:1/app",
+        f"postgresql://user:{CANARY}@/app?host=/nowhere/{CANARY}",
+        f"postgresql://user:{CANARY}@no-such-host.invalid/app",
+        f"postgresql://user:{CANARY}@127.0.0.1:1/app?sslmode=nonsense",
+    ],
+    ids=["nobody listens", "no socket", "no such host", "no such mode"],
+)
+async def test_host_out_of_reach_is_unavailable(url: str):
+    async with opened(url) as database:
+        for _ in range(2):
+            await unavailable(one(database))
+
+
+async def test_wrong_database_is_unavailable(postgres: Postgres):
+    async with opened(postgres.url("missing")) as database:
+        assert "InvalidCatalogNameError" in await unavailable(one(database))
+
+
+async def test_wrong_role_is_unavailable(database_url: str):
+    url = database_url.replace("postgres@", f"nobody:{CANARY}@")
+    async with opened(url) as database:
+        assert "nobody" in await unavailable(one(database))
+
+
+async def test_wrong_password_is_unavailable(database_url: str, role: str):
+    await assert_refused(database_url, role, CANARY, "InvalidPasswordError")
+
+
+async def test_too_many_connections_are_unavailable(database_url: str, role: str):
+    await assert_refused(database_url, role, "another", "TooManyConnectionsError")
+
+
+async def assert_refused(database_url: str, role: str, password: str, kind: str) -> None:
+    """Hold that a role is refused; a reload takes the server a moment."""
+    url = database_url.replace("postgres@", f"{role}:{password}@")
+    async with opened(url) as database, asyncio.timeout(10):
+        for _ in range(100):
+            if kind in await unavailable(one(database)):
+                return
+            await asyncio.sleep(0.02)
+    pytest.fail(f"expected {kind}")
+
+
+async def test_database_without_pgvector_is_unavailable(postgres: Postgres):
+    name = f"bare_{uuid4().hex}"
+    async with opened(await postgres.create(name)) as database:
+        assert "vector is not installed" in await unavailable(one(database))
+    await postgres.drop(name)
+
+
+async def test_server_that_speaks_something_else_is_unavailable():
+    async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n" * 3)
+        writer.close()
+        await writer.wait_closed()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    url = f"postgresql://user:{CANARY}@127.0.0.1:{port}/app?sslmode=disable"
+    async with server, opened(url) as database:
+        await unavailable(one(database))
+
+
+async def test_nothing_is_opened_before_it_is_used(proxy: Proxy, database_url: str):
+    async with opened(through(proxy, database_url)) as database:
+        await asyncio.sleep(0)
+        assert proxy.connections == 0
+        assert await one(database) == 1
+        assert await one(database) == 1
+        assert proxy.connections == 1
+
+
+async def test_requests_that_overlap_share_one_pool_that_is_bounded(
+    proxy: Proxy, database_url: str
+):
+    async with opened(through(proxy, database_url)) as database:
+        proxy.delay = 0.01
+        assert await asyncio.gather(*(one(database) for _ in range(12))) == [1] * 12
+        assert 1 < proxy.connections <= 5
+
+
+async def test_pool_opens_again_after_a_server_that_refused(proxy: Proxy, database_url: str):
+    async with opened(through(proxy, database_url)) as database:
+        proxy.refuse = True
+        await unavailable(one(database))
+        proxy.refuse = False
+        assert await one(database) == 1
+        proxy.refuse = True
+        proxy.cut()
+        await unavailable(one(database))
+        proxy.refuse = False
+        assert await one(database) == 1
+
+
+async def terminated(connection: Connection, other: asyncpg.Connection) -> None:
+    backend = await connection.fetchval("SELECT pg_backend_pid()")
+    await other.execute("SELECT pg_terminate_backend($1, 5000)", backend)
+
+
+async def write(
+    database: Database, before_the_end: Callable[[Connection], Awaitable[None]]
+) -> None:
+    async with database.connection() as connection, connection.transaction():
+        await connection.execute("INSERT INTO users (id) VALUES ($1)", UUID(int=1))
+        await before_the_end(connection)
+        await connection.execute("INSERT INTO users (id) VALUES ($1)", UUID(int=2))
+
+
+async def test_backend_that_is_terminated_in_mid_transaction_is_unavailable(
+    database: Database, connection: asyncpg.Connection
+):
+    async def terminate(mine: Connection) -> None:
+        await terminated(mine, connection)
+
+    await unavailable(write(database, terminate))
+    assert await connection.fetchval("SELECT count(*) FROM users") == 0
+    assert await one(database) == 1
+
+
+async def test_connection_that_breaks_in_mid_transaction_is_unavailable(
+    proxy: Proxy, database_url: str, connection: asyncpg.Connection
+):
+    async def cut(_: Connection) -> None:
+        proxy.cut()
+
+    async with opened(through(proxy, database_url)) as database:
+        await unavailable(write(database, cut))
+        assert await connection.fetchval("SELECT count(*) FROM users") == 0
+        assert await one(database) == 1
+
+
+async def test_idle_connection_that_broke_is_replaced(
+    database: Database, connection: asyncpg.Connection
+):
+    async with database.connection() as mine:
+        backend = await mine.fetchval("SELECT pg_backend_pid()")
+    await connection.execute("SELECT pg_terminate_backend($1, 5000)", backend)
+    await asyncio.sleep(0.05)
+    assert await one(database) == 1
+
+
+def test_server_that_hangs_as_it_is_connected_to_is_unavailable():
+    async def hang() -> None:
+        held = []
+        server = await asyncio.start_server(
+            lambda *ends: held.append(ends), "127.0.0.1", 0, start_serving=True
+        )
+        port = server.sockets[0].getsockname()[1]
+        async with opened(f"postgresql://user:{CANARY}@127.0.0.1:{port}/app") as database:
+            assert "TimeoutError" in await unavailable(one(database))
+        for _, writer in held:
+            writer.close()
+        server.close()
+
+    in_fast_time(hang)
+
+
+def test_statement_that_takes_for_ever_is_unavailable(postgres: Postgres, template: str):
+    async def sleep() -> None:
+        async with opened(postgres.url(name)) as database:
+            async with database.connection() as connection:
+                begun = await connection.fetchval("SELECT clock_timestamp()")
+
+            async def slow() -> None:
+                async with database.connection() as connection:
+                    await connection.execute("SELECT pg_sleep(60)")
+
+            assert "TimeoutError" in await unavailable(slow())
+            async with database.connection() as connection:
+                ended = await connection.fetchval("SELECT clock_timestamp()")
+        assert (ended - begun).total_seconds() < 10
+
+    name = f"slow_{uuid4().hex}"
+    asyncio.run(copy_of(postgres, name, template))
+    in_fast_time(sleep)
+    asyncio.run(postgres.drop(name))
+
+
+async def copy_of(postgres: Postgres, name: str, template: str) -> None:
+    await postgres.create(name, template)
+
+
+def in_fast_time(test: Callable[[], Awaitable[None]]) -> None:
+    async def bounded() -> None:
+        await test()
+
+    with asyncio.Runner(loop_factory=FastLoop) as runner:
+        runner.run(bounded())
+
+
+@pytest.mark.parametrize(
+    ("query", "arguments"),
+    [
+        ("SELECT 1 / $1::INTEGER", [0]),
+        ("SELECT $1::INTEGER", ["text"]),
+        ("SELECT $1::TEXT", ["\x00"]),
+        ("SELECT $1::TEXT", ["\ud800"]),
+        ("SELECT $1::INTEGER", [2**40]),
+        ("SELECT '[1,2]'::vector(3)", []),
+        ("SELECT $1::vector::vector(3)", [Vector([1, 2])]),
+        ("INSERT INTO users VALUES ($1), ($1)", [UUID(int=1)]),
+        ("INSERT INTO user_embeddings (user_id, model_version) VALUES ($1, '')", [UUID(int=1)]),
+        ("INSERT INTO users VALUES (NULL)", []),
+    ],
+    ids=[
+        "division by zero",
+        "wrong type",
+        "zero byte",
+        "lone surrogate",
+        "overflow",
+        "text of a wrong dimension",
+        "wrong dimension",
+        "duplicate",
+        "no such user",
+        "missing",
+    ],
+)
+@pytest.mark.parametrize("pooled", [True, False], ids=["pooled", "direct"])
+async def test_data_errors_pass_through_and_the_connection_lives_on(
+    database_url: str,
+    pooled: bool,  # noqa: FBT001  # a column of the table
+    query: str,
+    arguments: list[object],
+):
+    async with opened(database_url, pooled=pooled) as database:
+        async with database.connection() as connection:
+            backend = connection.get_server_pid()
+        with pytest.raises(DATA_ERRORS):
+            await fetch(database, query, arguments)
+        async with database.connection() as connection:
+            assert connection.get_server_pid() == backend
+
+
+async def fetch(database: Database, query: str, arguments: list[object]) -> None:
+    async with database.connection() as connection:
+        await connection.fetch(query, *arguments)
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["SELECT * FROM missing", "SELEKT", "SELECT 1 FROM users FOR nothing"],
+)
+async def test_errors_that_accuse_the_server_or_its_schema_are_unavailable(
+    database: Database, query: str
+):
+    await unavailable(fetch(database, query, []))
+
+
+@pytest.mark.parametrize("error", [EmbeddingError("bad"), KeyError("k"), ValueError("v")], ids=repr)
+async def test_error_that_is_not_of_postgres_passes_through(database: Database, error: Exception):
+    with pytest.raises(type(error)) as raised:
+        await fail(database, error)
+    assert raised.value is error
+    assert await one(database) == 1
+
+
+async def fail(database: Database, error: Exception) -> None:
+    async with database.connection():
+        raise error
+
+
+@pytest.mark.parametrize(("pooled", "prepared"), [(True, 0), (False, 2)], ids=["pooled", "direct"])
+async def test_statements_are_prepared_only_where_no_pooler_stands_between(
+    database_url: str,
+    pooled: bool,  # noqa: FBT001  # a column of the table
+    prepared: int,
+):
+    async with opened(database_url, pooled=pooled) as database, database.connection() as connection:
+        for n in range(3):
+            assert await connection.fetchval("SELECT $1::INTEGER + 100", n) == n + 100
+            [vector] = await connection.fetchrow("SELECT $1::vector", Vector([1, n]))
+            assert vector == Vector([1, n])
+        held = await connection.fetch(
+            "SELECT statement FROM pg_prepared_statements WHERE statement LIKE 'SELECT $1::%'"
+        )
+        assert len(held) == prepared
+
+
+async def test_pool_that_was_closed_is_unavailable(database_url: str):
+    async with opened(database_url) as database:
+        await one(database)
+    await unavailable(one(database))
+
+
+async def test_closing_what_was_never_opened_does_nothing(database_url: str):
+    async with opened(database_url):
+        pass

@@ -1,0 +1,213 @@
+"""The files of db/: each as it stands, again and again, wherever pgvector lives."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from uuid import uuid4
+
+import asyncpg
+import pytest
+
+from dev.postgres import Postgres
+from tests.conftest import PLATFORMS
+from tests.scene import connect
+
+SQL = PLATFORMS["tables"]
+PLATFORM, SCHEMA, INDEXES = SQL
+BROWSERS = ("anon", "authenticated")
+
+# What Supabase does before anybody comes: what is made in `public` is for browsers.
+LIKE_SUPABASE = """
+DO $$
+DECLARE
+  browser TEXT;
+BEGIN
+  FOREACH browser IN ARRAY ARRAY['anon', 'authenticated'] LOOP
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = browser) THEN
+      EXECUTE format('CREATE ROLE %I', browser);
+    END IF;
+    EXECUTE format('GRANT USAGE ON SCHEMA public TO %I', browser);
+    EXECUTE format('ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT ALL ON TABLES TO %I', browser);
+  END LOOP;
+END
+$$;
+CREATE SCHEMA extensions;
+CREATE EXTENSION vector SCHEMA extensions;
+"""
+
+
+@pytest.fixture
+async def empty(postgres: Postgres) -> AsyncIterator[str]:
+    """Name a database that holds nothing."""
+    name = f"empty_{uuid4().hex}"
+    await postgres.create(name)
+    yield name
+    await postgres.drop(name)
+
+
+@pytest.fixture
+def supabase_file(tmp_path: Path) -> Path:
+    file = tmp_path / "supabase.sql"
+    file.write_text(LIKE_SUPABASE)
+    return file
+
+
+@pytest.fixture
+async def supabase(postgres: Postgres, empty: str, supabase_file: Path) -> str:
+    """Name a database whose pgvector is in `extensions`, and whose `public` browsers see."""
+    await postgres.apply(empty, supabase_file)
+    return empty
+
+
+async def described(connection: asyncpg.Connection) -> set[tuple[object, ...]]:
+    """Return all columns, indexes, constraints and rights of ours and the platform's."""
+    rows = await connection.fetch(
+        "SELECT 'column', c.oid::REGCLASS::TEXT, a.attname::TEXT,"
+        " format_type(a.atttypid, a.atttypmod) || a.attnotnull::TEXT"
+        " FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid"
+        " JOIN pg_namespace n ON n.oid = c.relnamespace"
+        " WHERE n.nspname IN ('public', 'embedding') AND a.attnum > 0"
+        " UNION ALL"
+        " SELECT 'index', indexrelid::REGCLASS::TEXT, pg_get_indexdef(indexrelid),"
+        " indisvalid::TEXT FROM pg_index WHERE indrelid >= 16384"
+        " UNION ALL"
+        " SELECT 'constraint', conrelid::REGCLASS::TEXT, conname::TEXT, pg_get_constraintdef(oid)"
+        " FROM pg_constraint WHERE conrelid >= 16384"
+        " UNION ALL"
+        " SELECT 'rights', oid::REGCLASS::TEXT, relacl::TEXT, '' FROM pg_class"
+        " WHERE oid >= 16384 AND relkind = 'r'"
+    )
+    return {tuple(row) for row in rows}
+
+
+async def apply_and_describe(
+    postgres: Postgres, database: str, *files: Path
+) -> set[tuple[object, ...]]:
+    await postgres.apply(database, *files)
+    connection = await connect(postgres.url(database))
+    try:
+        return await described(connection)
+    finally:
+        await connection.close()
+
+
+@pytest.fixture(params=["plain", "like Supabase"])
+async def fresh(
+    request: pytest.FixtureRequest, postgres: Postgres, empty: str, supabase_file: Path
+) -> str:
+    """Name a database that holds nothing of ours, of either kind."""
+    if request.param == "like Supabase":
+        await postgres.apply(empty, supabase_file)
+    return empty
+
+
+async def test_files_can_be_applied_again_and_change_nothing(postgres: Postgres, fresh: str):
+    once = await apply_and_describe(postgres, fresh, *SQL)
+    assert len(once) > 80
+    for again in ((PLATFORM,), (SCHEMA,), (INDEXES,), (SCHEMA, SCHEMA), SQL):
+        assert await apply_and_describe(postgres, fresh, *again) == once
+
+
+async def test_files_can_be_applied_again_on_a_database_in_use(
+    postgres: Postgres, connection: asyncpg.Connection
+):
+    await connection.execute(
+        "INSERT INTO users (id) VALUES (DEFAULT);"
+        "INSERT INTO user_embeddings (user_id, embedding, model_version)"
+        " SELECT id, array_fill(1, '{384}')::vector, 'm' FROM users"
+    )
+    await postgres.apply(await connection.fetchval("SELECT current_database()"), *SQL)
+    assert await connection.fetchval("SELECT count(*) FROM user_embeddings") == 1
+
+
+async def test_pgvector_stays_where_it_is(postgres: Postgres, supabase: str):
+    await postgres.apply(supabase, *SQL)
+    connection = await connect(postgres.url(supabase))
+    assert await connection.fetchval(
+        "SELECT extnamespace::REGNAMESPACE::TEXT FROM pg_extension WHERE extname = 'vector'"
+    ) == ("extensions")
+    types = await connection.fetch(
+        "SELECT format_type(atttypid, atttypmod) FROM pg_attribute WHERE attname = 'embedding'"
+        " AND attrelid IN ('user_embeddings'::REGCLASS, 'post_embeddings'::REGCLASS)"
+    )
+    assert [row[0] for row in types] == ["extensions.vector(384)"] * 2
+    await connection.close()
+
+
+async def test_table_is_the_specification_s(connection: asyncpg.Connection):
+    rows = await connection.fetch(
+        "SELECT attname, format_type(atttypid, atttypmod), attnotnull,"
+        " pg_get_expr(adbin, adrelid)"
+        " FROM pg_attribute LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum"
+        " WHERE attrelid = 'user_embeddings'::REGCLASS AND attnum > 0 ORDER BY attnum"
+    )
+    assert [tuple(row) for row in rows] == [
+        ("id", "uuid", True, "gen_random_uuid()"),
+        ("user_id", "uuid", True, None),
+        ("embedding", "vector(384)", False, None),
+        ("model_version", "text", True, None),
+        ("generated_at", "timestamp with time zone", False, "now()"),
+        ("updated_at", "timestamp with time zone", False, "now()"),
+        ("created_by", "uuid", False, None),
+    ]
+    constraints = await connection.fetch(
+        "SELECT pg_get_constraintdef(oid) FROM pg_constraint"
+        " WHERE conrelid = 'user_embeddings'::REGCLASS AND contype <> 'n'"
+    )
+    assert {row[0] for row in constraints} == {
+        "PRIMARY KEY (id)",
+        "UNIQUE (user_id)",
+        "FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE",
+        "FOREIGN KEY (created_by) REFERENCES users(id)",
+    }
+
+
+async def ours(connection: asyncpg.Connection) -> list[str]:
+    rows = await connection.fetch(
+        "SELECT oid::REGCLASS::TEXT FROM pg_class WHERE relkind IN ('r', 'S') AND"
+        " (relnamespace = 'embedding'::REGNAMESPACE OR oid = 'user_embeddings'::REGCLASS)"
+    )
+    return [row[0] for row in rows]
+
+
+async def test_nobody_but_the_owner_sees_what_is_ours(connection: asyncpg.Connection):
+    stranger = f"stranger_{uuid4().hex}"
+    await connection.execute(f"CREATE ROLE {stranger}")
+    try:
+        await assert_nothing_seen(connection, stranger)
+    finally:
+        await connection.execute(f"DROP ROLE {stranger}")
+
+
+async def test_browsers_see_nothing_of_ours_where_they_see_all_else(
+    postgres: Postgres, supabase: str
+):
+    await postgres.apply(supabase, *SQL)
+    connection = await connect(postgres.url(supabase))
+    for browser in BROWSERS:
+        await assert_nothing_seen(connection, browser)
+        # or this test would prove nothing
+        assert await connection.fetchval(
+            "SELECT has_table_privilege($1, 'posts', 'SELECT')", browser
+        )
+    await connection.close()
+
+
+async def assert_nothing_seen(connection: asyncpg.Connection, role: str) -> None:
+    assert not await connection.fetchval(
+        "SELECT has_schema_privilege($1, 'embedding', 'USAGE, CREATE')", role
+    )
+    tables = await ours(connection)
+    assert len(tables) >= 7
+    for table in tables:
+        for statement in (f"SELECT FROM {table}", f"DELETE FROM {table}"):  # noqa: S608  # names of ours
+            with pytest.raises(asyncpg.PostgresError) as refused:
+                await as_role(connection, role, statement)
+            assert isinstance(
+                refused.value, (asyncpg.InsufficientPrivilegeError, asyncpg.WrongObjectTypeError)
+            )
+
+
+async def as_role(connection: asyncpg.Connection, role: str, statement: str) -> None:
+    async with connection.transaction():
+        await connection.execute(f"SET LOCAL ROLE {role}")
+        await connection.execute(statement)
