@@ -212,7 +212,7 @@ async def test_two_ticks_at_once_plan_one_run(
     scene = await build(connection)
     stack = await start({"PAGE_SIZE": "10", "PARALLEL_CHAINS": "2"})
     await asyncio.gather(*(trigger(stack) for _ in range(4)))
-    await stack.broker.drain()
+    assert {delivery.status for delivery in await stack.broker.drain()} == {200}
     unfinished, left = await open_work(connection)
     assert (unfinished, left) == (0, 0)
     first = await connection.fetchrow("SELECT * FROM embedding.runs ORDER BY number LIMIT 1")

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import compress
 
-import asyncpg
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,8 +24,6 @@ that in the future is not waited for: nobody knows when it was."""
 
 MICROSECOND = timedelta(microseconds=1)
 POSTGRES_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
-
-VANISHED_TRIES = 3
 
 
 @dataclass(frozen=True)
@@ -47,7 +45,8 @@ async def process_batch_user_embeddings(
 ) -> list[Result]:
     """Make and store the vectors of a slice of users; one user's bad data costs that user only.
 
-    `members` in the order of their ids. Raises Unavailable where Postgres is.
+    So does a user who is deleted between the read and the write. `members` in the order of their
+    ids. Raises Unavailable where Postgres is.
     """
     try:
         return await _process(services, members)
@@ -111,33 +110,18 @@ async def _write(
     interests: Interests,
     anew: NDArray[np.bool_],
 ) -> None:
-    """Store the vectors made, and remove those of which nothing is left.
-
-    A user who is deleted between two statements breaks the whole write; the next try no longer
-    sees that user.
-    """
+    """Store the vectors made, and remove those of which nothing is left."""
     made, left = interests.made & log.exists, ~interests.made & anew
     users = [member.user for member in members]
-    for tries in reversed(range(VANISHED_TRIES)):
-        try:
-            async with services.database.connection() as connection, connection.transaction():
-                await vectors.upsert(
-                    connection,
-                    [user for user, kept in zip(users, made, strict=True) if kept],
-                    interests.vectors[made],
-                    services.scheme.stored_as(services.vectors.model_version),
-                    log.read_at,
-                )
-                await vectors.remove(
-                    connection,
-                    [user for user, kept in zip(users, left, strict=True) if kept],
-                    log.read_at,
-                )
-        except asyncpg.ForeignKeyViolationError:
-            if not tries:
-                raise
-        else:
-            return
+    async with services.database.connection() as connection, connection.transaction():
+        await vectors.upsert(
+            connection,
+            list(compress(users, made)),
+            interests.vectors[made],
+            services.scheme.stored_as(services.vectors.model_version),
+            log.read_at,
+        )
+        await vectors.remove(connection, list(compress(users, left)), log.read_at)
 
 
 def _results(
