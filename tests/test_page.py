@@ -160,7 +160,7 @@ async def test_of_two_deliveries_that_race_the_cache_keeps_the_newest(
 ):
     """One is held up just before its cache write, while another finishes with newer data."""
     scene = await build(connection, users=20)
-    stack = await start()
+    stack = await start({"PAGE_SIZE": "10"})
     reached, go_on = asyncio.Event(), asyncio.Event()
 
     async def hold_the_first(request: upstash.Request, stage: upstash.Stage) -> None:
@@ -182,8 +182,10 @@ async def test_of_two_deliveries_that_race_the_cache_keeps_the_newest(
     go_on.set()
     assert (await first).status == 200
     new = await rows(connection)
+    await stack.broker.drain()
     assert all(new[user].generated_at > old[user].generated_at for user in old)
     await assert_converged(connection, redis, scene.users)
+    assert (await counts(connection))["processed"] == 20, "each user is counted once"
 
 
 async def many_users(connection: Connection, number: int, posts: tuple[UUID, ...]) -> None:
@@ -241,8 +243,12 @@ async def test_a_cache_that_fails_one_slice_holds_back_no_other(
             raise upstash.Refuse(500, '{"error":"internal"}')
 
     stack.upstash.on_request = fail_once
-    assert await run(stack) == [200, 503, 200]
+    await trigger(stack)
+    first = await stack.broker.drain(max_deliveries=2)
+    assert [delivery.status for delivery in first] == [200, 503]
     assert await connection.fetchval("SELECT count(*) FROM user_embeddings") == 1200
+    assert await open_work(connection) == (1, 500)
+    assert [delivery.status for delivery in await stack.broker.drain()] == [200]
     await assert_mirrored(connection, redis)
     counted = await counts(connection)
     assert counted["processed"] == 1200, "each user is counted once"
