@@ -9,6 +9,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -20,8 +21,10 @@ from rich.console import Console
 
 from dev.demo.claims import check
 from dev.demo.command import run
+from dev.demo.data import choose
 from dev.demo.failure import Failure
 from dev.demo.outcome import Entry, Outcome
+from dev.demo.portrait import portray
 from dev.demo.progress import follow, shown
 from dev.demo.servers import Servers
 from dev.demo.story import demonstrate
@@ -58,6 +61,19 @@ def swapped(world: World) -> World:
 @pytest.fixture
 def servers(postgres: Postgres, valkey_empty: Valkey) -> Servers:
     return Servers(postgres, valkey_empty)
+
+
+@pytest.fixture
+def recording(tmp_path: Path) -> Path:
+    """Write a data set in which 40 users acted on three or four of 8 items."""
+    items = range(8)
+    (tmp_path / "item_ids.txt").write_text("".join(f"{item}\n" for item in items))
+    np.save(tmp_path / "item_embeddings.npy", np.stack([axis(item, item + 1) for item in items]))
+    titles = (f"{item},item {item},text,en" for item in items)
+    (tmp_path / "items.csv").write_text("\n".join(["item_id,title,text,lang", *titles]))
+    actions = (f"{n % 40},{n % 39 % 8},share_post,{n}" for n in range(160))
+    (tmp_path / "interactions.csv").write_text("\n".join(["user_id,item_id,action,ts", *actions]))
+    return tmp_path
 
 
 @pytest.fixture
@@ -123,11 +139,13 @@ async def test_a_run_that_does_not_end_ends_the_demo_with_what_the_functions_sai
     assert 1 <= len(lines) <= 8
 
 
-def test_a_claim_that_does_not_hold_makes_the_demo_fail(capsys: pytest.CaptureFixture[str]):
+def test_a_claim_that_does_not_hold_makes_the_demo_fail(
+    recording: Path, capsys: pytest.CaptureFixture[str]
+):
     async def demonstrate_swapped(_: World, servers: Servers, console: Console) -> bool:
         return await demonstrate(swapped(small()), servers, console)
 
-    assert run(demonstrate_swapped, []) == 1
+    assert run(demonstrate_swapped, [str(recording)]) == 1
     *kept, broken = part(capsys.readouterr().out, "Checked")
     assert all(line.startswith("  ok ") for line in kept)
     assert re.fullmatch(r"  FAILED  strongest taste .* expected 80% and 3 times chance", broken)
@@ -141,21 +159,17 @@ def test_a_folder_without_a_data_set_is_one_clear_line(capsys: pytest.CaptureFix
 
 
 @pytest.mark.skipif(not RECORDED.is_dir(), reason="the recorded data set lies beside a checkout")
-def test_the_demo_shows_the_nearest_titles_of_recorded_data():
-    done = subprocess.run(  # noqa: S603  # our own command
-        [sys.executable, "-m", "dev.demo", RECORDED],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=50,
-        check=False,
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "555 recorded users" in done.stdout
-    assert len(part(done.stdout, "posts nearest to the vector")) == 5
-    assert len(part(done.stdout, "best posts not seen yet")) == 5
-    assert len(part(done.stdout, "most similar users, and their posts in common")) == 3
-    assert "strongest taste" not in done.stdout
+async def test_the_demo_shows_the_nearest_titles_of_recorded_data(
+    servers: Servers, console: Console
+):
+    assert await demonstrate(choose(RECORDED, datetime.now(UTC)), servers, console)
+    text = said(console)
+    assert "555 recorded users" in text
+    assert re.search(r"\d+  users were skipped: fewer than 3 posts acted on in 365 days", text)
+    assert len(part(text, "posts nearest to the vector")) == 5
+    assert len(part(text, "best posts not seen yet")) == 5
+    assert len(part(text, "most similar users, with their posts in common")) == 3
+    assert "taste" not in text
 
 
 # A world of three users and five posts, of whom ANN has a vector, BEN too few posts, CAT no action.
@@ -191,6 +205,25 @@ OUTCOME = Outcome(
     vectors={ANN: axis(0)},
     cached={key(ANN): Entry(axis(0), TTL_SECONDS)},
 )
+
+
+def test_a_portrait_is_of_the_busiest_and_suggests_only_what_is_new():
+    portrait = portray(WORLD, {ANN: axis(0), CAT: axis(0, 1)})
+    assert (portrait.user, portrait.actions, portrait.seen) == (ANN, 3, 3)
+    assert portrait.topics == ("a", "b")
+    assert [found.post for found in portrait.nearest] == list(POSTS[:4])
+    assert [found.similarity for found in portrait.nearest] == pytest.approx(
+        [1, 0.5**0.5, 0.5**0.5, 0]
+    )
+    assert [found.post for found in portrait.unseen] == [POSTS[3]]
+    assert [(other.user, other.common) for other in portrait.neighbours] == [(CAT, 0)]
+    assert portrait.neighbours[0].similarity == pytest.approx(0.5**0.5)
+
+
+def test_a_portrait_is_rather_of_somebody_who_likes_several_topics():
+    world = replace(WORLD, posts=WORLD.posts * 5, tastes=WORLD.tastes | {CAT: ("a", "b")})
+    world = replace(world, vectors=np.tile(WORLD.vectors, (5, 1)))
+    assert portray(world, {ANN: axis(0), CAT: axis(1)}).user == CAT
 
 
 def broken(world: World, outcome: Outcome) -> list[str]:
@@ -251,9 +284,9 @@ def test_a_vector_that_points_elsewhere_breaks_the_claim_about_tastes():
     assert found.startswith("strongest taste among top topics: ")
 
 
-def test_ctrl_c_ends_the_demo_without_a_traceback():
-    with subprocess.Popen(
-        [sys.executable, "-m", "dev.demo"],
+def test_ctrl_c_ends_the_demo_without_a_traceback(recording: Path):
+    with subprocess.Popen(  # noqa: S603  # our own command
+        [sys.executable, "-m", "dev.demo", recording],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -262,7 +295,7 @@ def test_ctrl_c_ends_the_demo_without_a_traceback():
         env=os.environ | {"PYTHONUNBUFFERED": "1"},
     ) as demo:
         assert demo.stdout
-        assert any("0 of 20 pages" in line for line in demo.stdout)
+        assert any("The schedule fires" in line for line in demo.stdout)
         os.killpg(demo.pid, signal.SIGINT)  # a terminal sends it to every program in it
         rest, _ = demo.communicate(timeout=20)
     assert "Traceback" not in rest
