@@ -27,6 +27,7 @@ async def serve(app: Any, port: int = 0) -> AsyncIterator[str]:
     server.lifespan = LifespanOff(config)
     # not server.serve: it takes the process's signals, and polls before it ends
     await server.startup(sockets=[listener])
+    await server.on_tick(0)  # the headers that every answer has
     try:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     finally:

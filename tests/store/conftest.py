@@ -1,20 +1,50 @@
-"""A run and its work list, written by hand."""
+"""One database for all tests here, each of which is undone; and a run, written by hand."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Iterator
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
 
+from dev.postgres import Postgres
 from lib.settings import DatabaseSettings
 from lib.store.database import Database
 from lib.store.runs import Run, find_run
+from tests.scene import connect
+
+
+@pytest.fixture(scope="session")
+def shared_url(postgres: Postgres, template: str) -> Iterator[str]:
+    """Where the database is in which nobody commits."""
+    name = f"shared_{uuid4().hex}"
+    yield asyncio.run(postgres.create(name, template))
+    asyncio.run(postgres.drop(name))
 
 
 @pytest.fixture
-async def database(database_url: str) -> AsyncIterator[Database]:
-    made = Database(DatabaseSettings(database_url, pooled=True))
+async def connection(shared_url: str) -> AsyncIterator[asyncpg.Connection]:
+    """Lend a connection in a transaction that is rolled back."""
+    opened = await connect(shared_url)
+    undone = opened.transaction()
+    await undone.start()
+    yield opened
+    await undone.rollback()
+    await opened.close()
+
+
+@pytest.fixture
+async def own(database_url: str) -> AsyncIterator[asyncpg.Connection]:
+    """Lend a connection to a database of the test's own."""
+    opened = await connect(database_url)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def database(shared_url: str) -> AsyncIterator[Database]:
+    made = Database(DatabaseSettings(shared_url, pooled=True))
     yield made
     await made.close()
 

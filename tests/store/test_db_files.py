@@ -108,15 +108,15 @@ async def test_files_can_be_applied_again_and_change_nothing(postgres: Postgres,
 
 
 async def test_files_can_be_applied_again_on_a_database_in_use(
-    postgres: Postgres, connection: asyncpg.Connection
+    postgres: Postgres, own: asyncpg.Connection
 ):
-    await connection.execute(
+    await own.execute(
         "INSERT INTO users (id) VALUES (DEFAULT);"
         "INSERT INTO user_embeddings (user_id, embedding, model_version)"
         " SELECT id, array_fill(1, '{384}')::vector, 'm' FROM users"
     )
-    await postgres.apply(await connection.fetchval("SELECT current_database()"), *SQL)
-    assert await connection.fetchval("SELECT count(*) FROM user_embeddings") == 1
+    await postgres.apply(await own.fetchval("SELECT current_database()"), *SQL)
+    assert await own.fetchval("SELECT count(*) FROM user_embeddings") == 1
 
 
 async def test_pgvector_stays_where_it_is(postgres: Postgres, supabase: str):

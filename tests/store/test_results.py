@@ -119,17 +119,17 @@ async def test_last_user_finishes_the_run_and_nobody_opens_it_again(
 
 
 async def test_two_chains_that_close_their_last_pages_at_once_finish_the_run(
-    connection: asyncpg.Connection, database_url: str
+    own: asyncpg.Connection, database_url: str
 ):
     others = [await connect(database_url) for _ in range(4)]
     for _ in range(5):
-        run = await write_run(connection, dict(enumerate([[A], [B], [C], [D]])), chains=4)
+        run = await write_run(own, dict(enumerate([[A], [B], [C], [D]])), chains=4)
         async with asyncio.timeout(10), asyncio.TaskGroup() as group:
             for page, (other, user) in enumerate(zip(others, [A, B, C, D], strict=True)):
                 closing = close_users(other, run.id, page, [Result(user, Outcome.PROCESSED)])
                 group.create_task(closing)
-        assert await finished(connection, run.id)
-        assert await counts(connection, run.id) == {"processed": 4}
+        assert await finished(own, run.id)
+        assert await counts(own, run.id) == {"processed": 4}
     for other in others:
         await other.close()
 

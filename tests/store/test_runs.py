@@ -235,15 +235,15 @@ async def test_planned_is_until_the_end_of_the_last_window_that_is_not_in_the_fu
     assert await planned_until(connection, now) == until
 
 
-async def test_planning_waits_for_whoever_plans(connection: asyncpg.Connection, database_url: str):
+async def test_planning_waits_for_whoever_plans(own: asyncpg.Connection, database_url: str):
     other = await connect(database_url)
-    async with connection.transaction():
-        await lock_planning(connection)
-        begun = await clock(connection)
+    async with own.transaction():
+        await lock_planning(own)
+        begun = await clock(own)
         waiting = asyncio.create_task(_plan_clock(other))
         await asyncio.sleep(0.1)
         assert not waiting.done()
-        ended = await clock(connection)
+        ended = await clock(own)
     assert await asyncio.wait_for(waiting, 5) > ended > begun
     await other.close()
 

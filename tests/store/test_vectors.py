@@ -155,13 +155,13 @@ async def test_poisoned_row_is_a_data_error_and_nobody_is_written(
     assert await read_generated(connection, [A, B, C]) == {A: OLD}
 
 
-async def test_one_poisoned_row_of_a_batch_writes_nobody_of_it(connection: asyncpg.Connection):
-    await sign_up(connection, A, B, C)
+async def test_one_poisoned_row_of_a_batch_writes_nobody_of_it(own: asyncpg.Connection):
+    await sign_up(own, A, B, C)
     vectors = np.stack([unit(0), unit(1), unit(2)])
     vectors[1, 5] = np.nan
     with pytest.raises(DATA_ERRORS):
-        await upsert(connection, [A, B, C], vectors, "m", OLD)
-    assert await read_generated(connection, [A, B, C]) == {}
+        await upsert(own, [A, B, C], vectors, "m", OLD)
+    assert await read_generated(own, [A, B, C]) == {}
 
 
 @pytest.mark.parametrize(
