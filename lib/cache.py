@@ -18,6 +18,7 @@ from lib.settings import RedisSettings
 TTL_SECONDS = 604_800
 PIPELINE_BYTES = 1_000_000
 SECONDS = 10.0
+NONSENSE = (AssertionError, AttributeError, KeyError, RecursionError, TypeError, ValueError)
 
 
 def key(user: UUID) -> str:
@@ -86,12 +87,12 @@ async def _bounded() -> AsyncIterator[None]:
     """Turn whatever a Redis that is down, slow or lying causes in the SDK into Unavailable.
 
     upstash-redis 1.8 has no time-out of its own and lets answers that are no JSON, or JSON of
-    another shape, surface as ValueError, AttributeError, TypeError or KeyError.
+    another shape, surface as any of the errors caught last.
     """
     try:
         async with asyncio.timeout(SECONDS):
             yield
     except (UpstashError, httpx.HTTPError, OSError, TimeoutError) as error:
         raise Unavailable(f"redis: {type(error).__name__}: {error}") from error
-    except (ValueError, AttributeError, TypeError, KeyError) as error:
+    except NONSENSE as error:
         raise Unavailable(f"redis: not an answer of Upstash's: {type(error).__name__}") from error

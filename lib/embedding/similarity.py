@@ -18,7 +18,13 @@ def calculate_similarity(left: Vector, right: Vector) -> float:
     a, b = np.asarray(left, dtype=np.float64), np.asarray(right, dtype=np.float64)
     if a.ndim != 1 or a.shape != b.shape:
         raise EmbeddingError(f"expected two vectors of one length, got {a.shape} and {b.shape}")
-    lengths = np.linalg.norm(a) * np.linalg.norm(b)
-    if not np.isfinite(lengths) or lengths == 0:
+    return float(np.clip(_direction(a) @ _direction(b), -1.0, 1.0))
+
+
+def _direction(vector: NDArray[np.float64]) -> NDArray[np.float64]:
+    largest = np.max(np.abs(vector), initial=0.0)
+    if not np.isfinite(largest) or largest == 0:
         raise EmbeddingError("expected finite vectors other than zero")
-    return float(np.clip(a @ b / lengths, -1.0, 1.0))
+    scaled = vector / largest  # or squares would overflow, or vanish
+    direction: NDArray[np.float64] = scaled / np.linalg.norm(scaled)
+    return direction

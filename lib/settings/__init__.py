@@ -123,7 +123,7 @@ def app_url(environ: Environ) -> str:
     """Return the deployment's public base URL."""
     production = environ.get("VERCEL_PROJECT_PRODUCTION_URL")
     if not environ.get("APP_URL") and production:
-        return f"https://{production}"
+        environ = {table.APP_URL.name: f"https://{production}"}
     return table.APP_URL.load(environ)
 
 

@@ -5,7 +5,11 @@ from lib.settings.variable import Variable, origin, postgres, switch, whole, wor
 EVER_DAYS = 36_500
 
 DATABASE_URL = Variable(
-    "DATABASE_URL", "the platform's Postgres", "a postgresql:// URL", postgres, secret=True
+    "DATABASE_URL",
+    "the platform's Postgres",
+    "a postgresql:// URL, reserved characters of its password escaped",
+    postgres,
+    secret=True,
 )
 DATABASE_POOLED = Variable(
     "DATABASE_POOLED",

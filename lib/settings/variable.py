@@ -28,7 +28,8 @@ class Variable[T]:
         try:
             return self.read(text)
         except ValueError:
-            shown = "" if self.secret else f", got {text!r}"
+            # what has an @ may be a URL with a password in it
+            shown = "" if self.secret or "@" in text else f", got {text!r}"
             raise SettingError(f"{self.name} must be {self.rule}{shown}") from None
 
 
@@ -51,21 +52,20 @@ def switch(text: str) -> bool:
     return whole(0, 1)(text) == 1
 
 
-def url(text: str) -> str:
+def origin(text: str) -> str:
     parts = urlsplit(word(text))
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.port == 0:
         raise ValueError
-    return text
-
-
-def origin(text: str) -> str:
-    parts = urlsplit(url(text))
-    if parts.path or parts.query or parts.fragment or parts.username:
+    if "@" in parts.netloc or text != f"{parts.scheme}://{parts.netloc}":
         raise ValueError
     return text
 
 
 def postgres(text: str) -> str:
-    if urlsplit(word(text)).scheme not in {"postgres", "postgresql"}:
+    parts = urlsplit(word(text))
+    if parts.scheme not in {"postgres", "postgresql"} or parts.port == 0:
+        raise ValueError
+    # an unescaped #, / or ? in a password ends the host early
+    if parts.fragment or "@" in parts.path + parts.query:
         raise ValueError
     return text

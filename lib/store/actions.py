@@ -48,10 +48,12 @@ CROSS JOIN LATERAL (
     WHERE user_id = slice.user_id AND created_at >= statement_timestamp() - $2::INTERVAL
   ),
   retraction AS MATERIALIZED (
-    SELECT post_id, retracts.action_type, created_at, id
+    SELECT DISTINCT ON (post_id, retracts.action_type)
+      post_id, retracts.action_type, created_at, id
     FROM action
     JOIN unnest($5::TEXT[], $6::TEXT[]) AS retracts (retraction_type, action_type)
       ON retracts.retraction_type = action.action_type
+    ORDER BY post_id, retracts.action_type, created_at DESC, id DESC
   ),
   contribution AS (
     SELECT post_id, sum(weight) AS weight, max(created_at) AS acted_at, count(*) AS actions

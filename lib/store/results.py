@@ -88,7 +88,7 @@ healed AS (
 INSERT INTO embedding.due (user_id, reason)
 SELECT user_id, 'unembedded_post' FROM result WHERE waiting
 UNION ALL
-SELECT user_id, 'failed' FROM failed WHERE attempts < $9
+SELECT user_id, 'failed' FROM failed WHERE attempts <= $9
 ON CONFLICT DO NOTHING
 """
 

@@ -30,7 +30,8 @@ ON CONFLICT (user_id) DO UPDATE SET
   model_version = excluded.model_version,
   generated_at = excluded.generated_at,
   updated_at = excluded.updated_at
-WHERE coalesce(stored.generated_at, '-infinity') <= excluded.generated_at
+WHERE stored.embedding IS NULL
+  OR coalesce(stored.generated_at, '-infinity') <= excluded.generated_at
 """
 
 

@@ -35,6 +35,14 @@ def test_similarity_to_itself_is_one_and_to_its_opposite_minus_one(
     assert calculate_similarity(vector, [-x for x in vector]) == pytest.approx(-1)
 
 
+def test_similarity_stays_within_bounds_where_rounding_does_not():
+    random = np.random.default_rng(1)
+    for _ in range(300):
+        vector = random.normal(size=384)
+        assert 1 - 1e-9 < calculate_similarity(vector, 3 * vector) <= 1
+        assert -1 <= calculate_similarity(vector, -3 * vector) < -1 + 1e-9
+
+
 @settings(max_examples=50, deadline=None)
 @given(plain, plain)
 def test_similarity_is_the_cosine(left: list[float], right: list[float]):

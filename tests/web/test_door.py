@@ -1,0 +1,243 @@
+import asyncio
+import base64
+import json
+import time
+from collections.abc import AsyncIterator, Mapping
+
+import httpx
+import pytest
+
+from dev.qstash.signature import sign
+from tests.fast_loop import FastLoop
+from tests.web.conftest import (
+    APP_URL,
+    CURRENT,
+    FAILED,
+    FUNCTIONS,
+    NEXT,
+    PROCESS,
+    Services,
+    client,
+    signed,
+)
+
+LONGEST = 65_536
+BODY = b"{}"
+UNAUTHORIZED = b'{"error":"unauthorized"}'
+
+
+def token(path: str, **changed: object) -> str:
+    """Return the token of a start message, with something about it changed."""
+    claims = {"url": APP_URL + path, "body": BODY, "key": CURRENT, "now": time.time()} | changed
+    return sign(**claims)
+
+
+def strangers(path: str) -> Mapping[str, dict[str, str]]:
+    good = token(path)
+    head, claims, signature = good.split(".")
+    other = FAILED if path == PROCESS else PROCESS
+    return {
+        "nothing": {},
+        "an empty token": {"Upstash-Signature": ""},
+        "garbage": {"Upstash-Signature": "garbage"},
+        "dots": {"Upstash-Signature": ".."},
+        "a token of a megabyte": {"Upstash-Signature": "a" * 1_000_000},
+        "no signature": {"Upstash-Signature": f"{head}.{claims}."},
+        "another signature": {"Upstash-Signature": f"{head}.{claims}.{signature[::-1]}"},
+        "another key": {"Upstash-Signature": token(path, key="sig_stranger".ljust(32, "0"))},
+        "another body": {"Upstash-Signature": token(path, body=b"{ }")},
+        "another host": {"Upstash-Signature": token(path, url=f"https://evil.example{path}")},
+        "no encryption": {"Upstash-Signature": token(path, url=f"http://app.example{path}")},
+        "a trailing slash": {"Upstash-Signature": token(path, url=f"{APP_URL}{path}/")},
+        "the other function": {"Upstash-Signature": token(path, url=APP_URL + other)},
+        "an old one": {"Upstash-Signature": token(path, now=time.time() - 400)},
+        "one to come": {"Upstash-Signature": token(path, now=time.time() + 400)},
+        "a bearer token": {"Authorization": f"Bearer {good}"},
+        "another header": {"Signature": good},
+        "a host that it was signed for": {
+            "Upstash-Signature": token(path, url=f"https://evil.example{path}"),
+            "Host": "evil.example",
+            "X-Forwarded-Host": "evil.example",
+            "X-Forwarded-Proto": "https",
+            "Forwarded": "host=evil.example;proto=https",
+        },
+    }
+
+
+@pytest.mark.parametrize("path", FUNCTIONS)
+async def test_stranger_is_told_one_thing_and_nothing_is_opened(services: Services, path: str):
+    async with client(path, services.environ) as http:
+        for name, headers in strangers(path).items():
+            answer = await http.post(path, content=BODY, headers=headers)
+            assert (answer.status_code, answer.content) == (401, UNAUTHORIZED), name
+            assert "upstash-nonretryable-error" not in answer.headers
+    assert services.connections == 0
+
+
+@pytest.mark.parametrize("key", [CURRENT, NEXT], ids=["current", "next"])
+@pytest.mark.parametrize("path", FUNCTIONS)
+async def test_either_key_opens(path: str, key: str):
+    async with client(path) as http:
+        answer = await http.post(path, content=b"[]", headers=signed(path, b"[]", key))
+    assert answer.status_code == 489
+
+
+async def test_url_is_the_configured_one_whatever_the_headers_say():
+    headers = {"Host": "other.example", "X-Forwarded-Host": "other.example"}
+    async with client(PROCESS) as http:
+        answer = await http.post(PROCESS, content=b"[]", headers=signed(PROCESS, b"[]") | headers)
+    assert answer.status_code == 489
+
+
+@pytest.mark.parametrize("path", FUNCTIONS)
+async def test_body_is_checked_byte_for_byte(services: Services, path: str):
+    body = b'{"page":0}'
+    headers = signed(path, body)
+    async with client(path, services.environ) as http:
+        for bit in range(8 * len(body)):
+            flipped = bytearray(body)
+            flipped[bit // 8] ^= 1 << bit % 8
+            answer = await http.post(path, content=bytes(flipped), headers=headers)
+            assert answer.status_code == 401
+        for other in (b"", body + b"\n", b" " + body, body * 2):
+            assert (await http.post(path, content=other, headers=headers)).status_code == 401
+    assert services.connections == 0
+
+
+@pytest.mark.parametrize("size", [LONGEST + 1, 10 * LONGEST])
+@pytest.mark.parametrize("path", FUNCTIONS)
+async def test_body_that_is_too_long_is_refused_though_it_is_signed(
+    services: Services, path: str, size: int
+):
+    body = b" " * size
+    async with client(path, services.environ) as http:
+        answer = await http.post(path, content=body, headers=signed(path, body))
+        assert (answer.status_code, answer.content) == (413, b'{"error":"too large"}')
+    assert services.connections == 0
+
+
+async def test_longest_body_is_read():
+    body = b" " * LONGEST
+    async with client(PROCESS) as http:
+        answer = await http.post(PROCESS, content=body, headers=signed(PROCESS, body))
+    assert answer.status_code == 489
+
+
+@pytest.mark.parametrize("chunk", [1024, 60_000, 1_000_000])
+async def test_body_without_end_is_read_to_its_cap(chunk: int):
+    sent = 0
+
+    async def without_end() -> AsyncIterator[bytes]:
+        nonlocal sent
+        while True:
+            sent += chunk
+            yield b"x" * chunk
+
+    async with client(PROCESS) as http, asyncio.timeout(10):
+        answer = await http.post(PROCESS, content=without_end(), headers=signed(PROCESS, BODY))
+    assert answer.status_code == 413
+    assert sent <= LONGEST + chunk
+
+
+async def test_body_of_a_stranger_without_a_token_is_not_read():
+    async def unread() -> AsyncIterator[bytes]:
+        pytest.fail("it was read")
+        yield b""
+
+    async with client(PROCESS) as http:
+        assert (await http.post(PROCESS, content=unread())).status_code == 401
+
+
+async def never() -> AsyncIterator[bytes]:
+    await asyncio.Event().wait()
+    yield b""
+
+
+async def drop_by_drop() -> AsyncIterator[bytes]:
+    while True:
+        await asyncio.sleep(1)
+        yield b" "
+
+
+@pytest.mark.parametrize("body", [never, drop_by_drop])
+def test_body_that_takes_for_ever_is_given_up_after_ten_seconds(body: object):
+    async def send() -> httpx.Response:
+        begun = asyncio.get_running_loop().time()
+        async with client(PROCESS) as http:
+            answer = await http.post(PROCESS, content=body(), headers=signed(PROCESS, BODY))
+        assert 10 <= asyncio.get_running_loop().time() - begun < 30
+        return answer
+
+    with asyncio.Runner(loop_factory=FastLoop) as runner:
+        answer = runner.run(send())
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "60")
+
+
+MALFORMED = {
+    "not JSON": b"{",
+    "not UTF-8": b"\xff",
+    "byte order mark": b"\xef\xbb\xbf{}",
+    "array": b"[]",
+    "null": b"null",
+    "text": b'"start"',
+    "nested without end": b"[" * 30_000,
+    "not a number": b'{"run": NaN}',
+    "digits without end": b'{"page": ' + b"9" * 20_000 + b"}",
+}
+PAGES = {
+    "no page": {"run": "6f2b3c8e-8d6f-4a57-9b0a-0d3a9e8f1c11"},
+    "no run": {"page": 0},
+    "run that is no UUID": {"run": "7", "page": 0},
+    "run in capitals": {"run": "6F2B3C8E-8D6F-4A57-9B0A-0D3A9E8F1C11", "page": 0},
+    "page that is true": {"run": "6f2b3c8e-8d6f-4a57-9b0a-0d3a9e8f1c11", "page": True},
+    "page that is a fraction": {"run": "6f2b3c8e-8d6f-4a57-9b0a-0d3a9e8f1c11", "page": 1.0},
+    "page below the first": {"run": "6f2b3c8e-8d6f-4a57-9b0a-0d3a9e8f1c11", "page": -1},
+    "page out of range": {"run": "6f2b3c8e-8d6f-4a57-9b0a-0d3a9e8f1c11", "page": 2**31},
+    "field of nobody's": {"run": "6f2b3c8e-8d6f-4a57-9b0a-0d3a9e8f1c11", "page": 0, "x": 1},
+}
+CALLBACKS = {
+    "source that is no base64": {"sourceBody": "?"},
+    "source that is no message": {"sourceBody": "W10=", "status": 500},
+    "status that is text": {"sourceBody": "e30=", "status": "500"},
+}
+CASES = {
+    PROCESS: MALFORMED | {name: json.dumps(fields).encode() for name, fields in PAGES.items()},
+    FAILED: MALFORMED
+    | {name: json.dumps(fields).encode() for name, fields in CALLBACKS.items()}
+    | {"nothing": b""},
+}
+
+
+@pytest.mark.parametrize("path", FUNCTIONS)
+async def test_signed_message_that_can_never_work_is_not_to_be_sent_again(
+    services: Services, path: str
+):
+    async with client(path, services.environ) as http:
+        for name, body in CASES[path].items():
+            answer = await http.post(path, content=body, headers=signed(path, body))
+            assert (answer.status_code, answer.content) == (489, b'{"error":"malformed"}'), name
+            assert answer.headers["Upstash-NonRetryable-Error"] == "true"
+    assert services.connections == 0
+
+
+async def test_tick_that_was_given_up_is_noted_and_nothing_is_opened(services: Services):
+    body = json.dumps({"sourceBody": "e30=", "status": 503}).encode()
+    async with client(FAILED, services.environ) as http:
+        answer = await http.post(FAILED, content=body, headers=signed(FAILED, body))
+    assert (answer.status_code, answer.json()) == (200, {"status": "noted"})
+    assert services.connections == 0
+
+
+@pytest.mark.parametrize("path", FUNCTIONS)
+async def test_database_that_refuses_is_answered_with_a_time_to_come_again(
+    services: Services, path: str
+):
+    services.proxy.refuse = True
+    page = b'{"run":"6f2b3c8e-8d6f-4a57-9b0a-0d3a9e8f1c11","page":0}'
+    callback = json.dumps({"sourceBody": base64.b64encode(page).decode()}).encode()
+    body = page if path == PROCESS else callback
+    async with client(path, services.environ) as http:
+        answer = await http.post(path, content=body, headers=signed(path, body))
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "60")
+    assert answer.content == b'{"error":"unavailable"}'
+    assert services.proxy.connections > 0
