@@ -1,4 +1,5 @@
 import asyncio
+from collections import Counter
 from dataclasses import replace
 from uuid import UUID
 
@@ -121,15 +122,32 @@ async def test_last_user_finishes_the_run_and_nobody_opens_it_again(
 async def test_two_chains_that_close_their_last_pages_at_once_finish_the_run(
     own: asyncpg.Connection, database_url: str
 ):
+    """The second sees the list as the first leaves it, though it began before."""
+    other = await connect(database_url)
+    run = await write_run(own, {0: [A], 1: [B]}, chains=2)
+    async with own.transaction():
+        await close_users(own, run.id, 0, [Result(A, Outcome.PROCESSED)])
+        second = asyncio.create_task(close_users(other, run.id, 1, [Result(B, Outcome.FEW_POSTS)]))
+        await asyncio.sleep(0.1)
+        assert not second.done()
+    await asyncio.wait_for(second, 5)
+    assert await finished(own, run.id)
+    assert await counts(own, run.id) == {"processed": 1, "few_posts": 1}
+    await other.close()
+
+
+async def test_many_chains_that_close_pages_of_all_kinds_at_once_lose_no_count(
+    own: asyncpg.Connection, database_url: str
+):
     others = [await connect(database_url) for _ in range(4)]
-    for _ in range(5):
+    for outcomes in ([Outcome.PROCESSED] * 4, list(Outcome)[:4], list(Outcome)[3::-1]):
         run = await write_run(own, dict(enumerate([[A], [B], [C], [D]])), chains=4)
         async with asyncio.timeout(10), asyncio.TaskGroup() as group:
             for page, (other, user) in enumerate(zip(others, [A, B, C, D], strict=True)):
-                closing = close_users(other, run.id, page, [Result(user, Outcome.PROCESSED)])
-                group.create_task(closing)
+                result = Result(user, outcomes[page])
+                group.create_task(close_users(other, run.id, page, [result]))
         assert await finished(own, run.id)
-        assert await counts(own, run.id) == {"processed": 4}
+        assert await counts(own, run.id) == Counter(outcome.value for outcome in outcomes)
     for other in others:
         await other.close()
 
