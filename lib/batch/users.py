@@ -59,7 +59,9 @@ async def generate_user_interest_embedding(services: Services, member: Member) -
     try:
         [result] = await _process(services, [member])
     except (*DATA_ERRORS, EmbeddingError) as error:
-        return Result(member.user, Outcome.FAILED, reason=f"{type(error).__name__}: {error}"[:500])
+        # the lines after the first quote the row, vector and all
+        reason = f"{type(error).__name__}: {str(error).partition('\n')[0]}"
+        return Result(member.user, Outcome.FAILED, reason=reason)
     return result
 
 

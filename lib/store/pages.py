@@ -29,38 +29,45 @@ async def page_members(connection: Connection, run: UUID, page: int) -> list[Mem
     return [Member(row["user_id"], row["remake"]) for row in rows]
 
 
-LOWEST_PAGES = """
-SELECT lowest.page
-FROM generate_series(0, $2::INTEGER - 1) AS chain
-CROSS JOIN LATERAL (
-  SELECT page
-  FROM embedding.run_users
-  WHERE run_id = $1 AND page % $2::INTEGER = chain
-  ORDER BY page
-  LIMIT 1
-) AS lowest
-"""
-
-
-async def lowest_pages(connection: Connection, run: Run) -> list[int]:
-    """Return each chain's lowest page with work; nothing for a chain that is through."""
-    rows = await connection.fetch(LOWEST_PAGES, run.id, run.chains)
-    return [row["page"] for row in rows]
-
-
 NEXT_PAGE = """
-SELECT page
-FROM embedding.run_users
-WHERE run_id = $1 AND page > $2 AND page % $3::INTEGER = $2::INTEGER % $3::INTEGER
-ORDER BY page
-LIMIT 1
+WITH RECURSIVE probe AS (
+  SELECT (
+    SELECT page
+    FROM embedding.run_users
+    WHERE run_id = $1 AND page > $2::INTEGER
+    ORDER BY page
+    LIMIT 1
+  ) AS page
+  UNION ALL
+  SELECT (
+    SELECT work.page
+    FROM embedding.run_users AS work
+    WHERE run_id = $1 AND work.page >=
+      probe.page + ($4::BIGINT - probe.page % $3::BIGINT + $3::BIGINT) % $3::BIGINT
+    ORDER BY work.page
+    LIMIT 1
+  )
+  FROM probe
+  WHERE probe.page % $3::BIGINT <> $4::BIGINT
+)
+SELECT page FROM probe WHERE page % $3::BIGINT = $4::BIGINT
 """
 
 
 async def next_page(connection: Connection, run: Run, page: int) -> int | None:
-    """Return the lowest page with work above this one in its chain."""
-    following: int | None = await connection.fetchval(NEXT_PAGE, run.id, page, run.chains)
+    """Return the lowest page with work above this one in its chain.
+
+    It leaps from page to page over those of other chains, and never reads a page's users.
+    """
+    chain = page % run.chains
+    following: int | None = await connection.fetchval(NEXT_PAGE, run.id, page, run.chains, chain)
     return following
+
+
+async def lowest_pages(connection: Connection, run: Run) -> list[int]:
+    """Return each chain's lowest page with work; nothing for a chain that is through."""
+    found = [await next_page(connection, run, chain - run.chains) for chain in range(run.chains)]
+    return [page for page in found if page is not None]
 
 
 FAILED_PAGE = """

@@ -96,7 +96,8 @@ CLOSE_RUN = """
 UPDATE embedding.runs SET
   progressed_at = clock_timestamp(),
   finished_at = CASE
-    WHEN NOT EXISTS (SELECT FROM embedding.run_users WHERE run_id = $1) THEN clock_timestamp()
+    WHEN (SELECT page FROM embedding.run_users WHERE run_id = $1 ORDER BY page LIMIT 1) IS NULL
+    THEN clock_timestamp()
   END
 WHERE id = $1
 """

@@ -4,7 +4,7 @@ import asyncio
 import time
 from dataclasses import dataclass
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from lib.errors import TooLarge, Unauthorized, Unavailable
 from lib.qstash.signature import verify
@@ -39,6 +39,8 @@ async def _read(request: Request) -> bytes:
                 body += chunk
                 if len(body) > LONGEST_BODY:
                     raise TooLarge(f"expected a body of at most {LONGEST_BODY} bytes")
+    except ClientDisconnect:
+        raise Unavailable("the sender hung up in mid body") from None
     except TimeoutError:
         raise Unavailable(f"the body took longer than {BODY_SECONDS:.0f} s") from None
     return bytes(body)

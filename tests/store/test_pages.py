@@ -64,6 +64,11 @@ async def test_pages_of_other_runs_are_not_seen(connection: asyncpg.Connection):
     assert await page_members(connection, run.id, 0) == []
 
 
+async def test_the_last_page_number_there_is_has_none_above_it(connection: asyncpg.Connection):
+    run = await write_run(connection, {0: [UUID(int=1)]}, chains=4)
+    assert await next_page(connection, run, 2**31 - 1) is None
+
+
 async def test_members_come_in_the_order_of_their_ids(connection: asyncpg.Connection):
     users = [UUID(int=n << shift) for n in (7, 1, 200) for shift in (0, 64, 120)]
     run = await write_run(connection, {0: users})

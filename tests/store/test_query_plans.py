@@ -123,8 +123,7 @@ READ_LOG = (
 HOURS = (END - timedelta(hours=2), END)
 CASES: dict[str, tuple[str, Arguments, set[str]]] = {
     "members of a page": (pages.PAGE_MEMBERS, lambda _: (RUN, 50), {"run_users_pkey"}),
-    "next page": (pages.NEXT_PAGE, lambda _: (RUN, 41, 4), {"run_users_pkey"}),
-    "lowest pages": (pages.LOWEST_PAGES, lambda _: (RUN, 4), {"run_users_pkey"}),
+    "next page": (pages.NEXT_PAGE, lambda _: (RUN, 41, 4, 1), {"run_users_pkey"}),
     "actions of a slice": (
         actions.READ_LOG,
         lambda users: (users, *READ_LOG),
@@ -239,8 +238,7 @@ async def test_page_costs_its_members_and_not_the_list(filled: asyncpg.Connectio
     """Blocks touched by finding a page, of the some 700 that the list has."""
     for statement, arguments in (
         (pages.PAGE_MEMBERS, (RUN, 50)),
-        (pages.NEXT_PAGE, (RUN, 41, 4)),
-        (pages.LOWEST_PAGES, (RUN, 4)),
+        (pages.NEXT_PAGE, (RUN, 41, 4, 1)),
     ):
         said = await filled.fetchval(
             "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) " + statement, *arguments
