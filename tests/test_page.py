@@ -16,8 +16,6 @@ from tests.conftest import Start, trigger
 from tests.promises import assert_converged, assert_mirrored, counts, open_work, rows
 from tests.scene import MODEL, act, build, embed
 
-ON_PLATFORMS = ["tables", "views"]
-
 
 async def run(stack: Stack) -> list[int | None]:
     """Trigger, work everything off, and return the answers."""
@@ -52,11 +50,9 @@ async def test_an_unusable_embedding_costs_only_its_post(
 
 @pytest.mark.parametrize("length", [12, 768])
 async def test_an_embedding_of_a_wrong_length_costs_only_its_post(
-    start: Start, connection: Connection, redis: Redis, platform: str, length: int
+    start: Start, connection: Connection, redis: Redis, length: int
 ):
     """Where the platform's column names no length, anything may be in it."""
-    if platform == "views":
-        pytest.skip("a view's columns cannot be given another type")
     scene = await build(connection, users=20)
     await connection.execute("ALTER TABLE post_embeddings ALTER embedding TYPE vector")
     await embed(connection, scene.posts[0], np.ones(length))
