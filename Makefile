@@ -15,7 +15,7 @@ dev: $(VENV)/installed  ## the offline stack, until Ctrl-C
 	@$(RUN) -m dev.up $(DATA)
 
 test: $(VENV)/installed  ## everything, against real servers
-	@$(RUN) -m pytest --numprocesses 3
+	@$(RUN) -m pytest --numprocesses 3 --dist worksteal
 
 check: $(VENV)/installed  ## style, types, and the direction of imports
 	@$(VENV)/bin/ruff check .

@@ -47,21 +47,35 @@ async def build(
         tuple(_uuid(random) for _ in range(users)), tuple(_uuid(random) for _ in range(posts))
     )
     vectors = np.random.default_rng(seed).normal(size=(posts, 384))
-    await connection.executemany(
-        "INSERT INTO users (id) VALUES ($1)", [(user,) for user in scene.users]
-    )
-    await connection.executemany(
-        "INSERT INTO posts (id) VALUES ($1)", [(post,) for post in scene.posts]
-    )
-    for post, vector in zip(scene.posts, vectors, strict=True):
-        await embed(connection, post, vector)
     now = datetime.now(UTC)
-    for user in scene.users:
-        for _ in range(random.randint(1, 15)):
-            kind = random.choice(TYPES if random.random() < 0.9 else RARE)
-            at = now - timedelta(seconds=random.uniform(60, 30 * 86400))
-            await act(connection, user, random.choice(scene.posts), kind, at)
+    log = [
+        (
+            user,
+            random.choice(scene.posts),
+            random.choice(TYPES if random.random() < 0.9 else RARE),
+            now - timedelta(seconds=random.uniform(60, 30 * 86400)),
+        )
+        for user in scene.users
+        for _ in range(random.randint(1, 15))
+    ]
+    await connection.executemany("INSERT INTO users VALUES ($1)", [(u,) for u in scene.users])
+    await connection.executemany("INSERT INTO posts (id) VALUES ($1)", [(p,) for p in scene.posts])
+    await connection.executemany(
+        EMBED, [(p, Vector(v), MODEL) for p, v in zip(scene.posts, vectors, strict=True)]
+    )
+    await connection.executemany(ACT, log)
     return scene
+
+
+EMBED = (
+    "INSERT INTO post_embeddings (post_id, embedding, model_version) VALUES ($1, $2, $3)"
+    " ON CONFLICT (post_id) DO UPDATE SET embedding = excluded.embedding,"
+    " model_version = excluded.model_version, updated_at = now()"
+)
+ACT = (
+    "INSERT INTO action_log (user_id, post_id, action_type, created_at)"
+    " VALUES ($1, $2, $3, coalesce($4, clock_timestamp()))"
+)
 
 
 async def embed(
@@ -72,14 +86,7 @@ async def embed(
 ) -> None:
     """Give a post an embedding; None writes NULL."""
     value = None if vector is None else Vector(np.asarray(vector, dtype=np.float32))
-    await connection.execute(
-        "INSERT INTO post_embeddings (post_id, embedding, model_version) VALUES ($1, $2, $3)"
-        " ON CONFLICT (post_id) DO UPDATE SET embedding = excluded.embedding,"
-        " model_version = excluded.model_version, updated_at = now()",
-        post,
-        value,
-        model,
-    )
+    await connection.execute(EMBED, post, value, model)
 
 
 async def act(
@@ -90,14 +97,7 @@ async def act(
     at: datetime | None = None,
 ) -> None:
     """Log an action, now unless another time is given."""
-    await connection.execute(
-        "INSERT INTO action_log (user_id, post_id, action_type, created_at)"
-        " VALUES ($1, $2, $3, coalesce($4, clock_timestamp()))",
-        user,
-        post,
-        kind,
-        at,
-    )
+    await connection.execute(ACT, user, post, kind, at)
 
 
 async def age_runs(connection: asyncpg.Connection, seconds: float) -> None:
