@@ -9,20 +9,9 @@ from qstash.errors import QStashError
 from starlette.responses import Response
 
 from dev.qstash import DEV_CURRENT_KEY, DEV_NEXT_KEY
-from tests.dev.qstash_stack import Port, Sdk, Stack, async_sdk, open_port, sync_sdk
+from tests.dev.qstash.stack import Port, Sdk, Stack, async_sdk, sync_sdk
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def port() -> AsyncIterator[Port]:
-    async with open_port() as opened:
-        yield opened
-
-
-@pytest.fixture
-def here(port: Port) -> Stack:
-    return port.fresh()
 
 
 @pytest_asyncio.fixture(

@@ -3,48 +3,19 @@
 import asyncio
 import random
 from collections import Counter
-from collections.abc import AsyncIterator
 from contextlib import suppress
 
 import pytest
-import pytest_asyncio
 from starlette.responses import Response
 
 from dev.qstash import Delivery, State
-from tests.dev.qstash_stack import (
-    Port,
+from tests.dev.qstash.stack import (
     Publish,
-    Sdk,
     Stack,
-    async_sdk,
     direct,
-    open_port,
-    publisher,
 )
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def port() -> AsyncIterator[Port]:
-    async with open_port() as opened:
-        yield opened
-
-
-@pytest.fixture
-def here(port: Port) -> Stack:
-    return port.fresh()
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def sdk(port: Port) -> AsyncIterator[Sdk]:
-    async with async_sdk(port.url) as client:
-        yield client
-
-
-@pytest.fixture
-def publish(here: Stack, sdk: Sdk) -> Publish:
-    return publisher(here, sdk)
 
 
 async def test_drain_keeps_due_order_and_leaves_what_is_due_later(here: Stack, publish: Publish):

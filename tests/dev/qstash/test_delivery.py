@@ -1,49 +1,21 @@
 """How the stand-in delivers: retries, time-outs, the DLQ."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-import pytest_asyncio
 from starlette.responses import Response
 
 from dev.qstash import State
-from tests.dev.qstash_stack import (
-    Port,
+from tests.dev.qstash.stack import (
     Publish,
     Sdk,
     Stack,
-    async_sdk,
     direct,
     gaps,
-    open_port,
-    publisher,
 )
 
 REFUSAL = {"Upstash-NonRetryable-Error": "true"}
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def port() -> AsyncIterator[Port]:
-    async with open_port() as opened:
-        yield opened
-
-
-@pytest.fixture
-def here(port: Port) -> Stack:
-    return port.fresh()
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def sdk(port: Port) -> AsyncIterator[Sdk]:
-    async with async_sdk(port.url) as client:
-        yield client
-
-
-@pytest.fixture
-def publish(here: Stack, sdk: Sdk) -> Publish:
-    return publisher(here, sdk)
 
 
 async def test_failed_message_is_retried_by_the_default_backoff(here: Stack, publish: Publish):

@@ -10,23 +10,12 @@ from qstash.asyncio.schedule import AsyncScheduleApi
 from starlette.responses import Response
 
 from dev.qstash import Broker
-from tests.dev.qstash_stack import Port, Stack, async_sdk, open_port
+from tests.dev.qstash.stack import Port, Stack, async_sdk
 
 TWO_HOURS = 7200
 
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def port() -> AsyncIterator[Port]:
-    async with open_port() as opened:
-        yield opened
-
-
-@pytest.fixture
-def here(port: Port) -> Stack:
-    return port.fresh()
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

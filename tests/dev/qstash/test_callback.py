@@ -2,46 +2,17 @@
 
 import base64
 import json
-from collections.abc import AsyncIterator
 
 import pytest
-import pytest_asyncio
 from starlette.responses import Response
 
-from tests.dev.qstash_stack import (
-    Port,
+from tests.dev.qstash.stack import (
     Publish,
-    Sdk,
     Stack,
-    async_sdk,
     gaps,
-    open_port,
-    publisher,
 )
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def port() -> AsyncIterator[Port]:
-    async with open_port() as opened:
-        yield opened
-
-
-@pytest.fixture
-def here(port: Port) -> Stack:
-    return port.fresh()
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def sdk(port: Port) -> AsyncIterator[Sdk]:
-    async with async_sdk(port.url) as client:
-        yield client
-
-
-@pytest.fixture
-def publish(here: Stack, sdk: Sdk) -> Publish:
-    return publisher(here, sdk)
 
 
 async def test_failure_callback_tells_how_the_message_failed(here: Stack, publish: Publish):

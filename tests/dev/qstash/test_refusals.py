@@ -6,7 +6,7 @@ import pytest
 from qstash.errors import QStashError
 
 from dev.qstash import DEV_TOKEN, Broker
-from tests.dev.qstash_stack import async_sdk, direct, open_port
+from tests.dev.qstash.stack import async_sdk, direct, open_port
 
 THERE = "http://127.0.0.1:9/in"
 

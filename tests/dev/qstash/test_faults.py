@@ -1,29 +1,17 @@
 """What the stand-in's hooks can do to a publisher, and to a delivery."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 
 import httpx
 import pytest
-import pytest_asyncio
 from qstash.errors import QStashError
 
 from dev.qstash import Delivery, Drop, Hang, Message, Refuse, Stage, State
-from tests.dev.qstash_stack import Port, Sdk, Stack, async_sdk, direct, open_port, sync_sdk
+from tests.dev.qstash.stack import Sdk, Stack, async_sdk, direct, sync_sdk
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def port() -> AsyncIterator[Port]:
-    async with open_port() as opened:
-        yield opened
-
-
-@pytest.fixture
-def here(port: Port) -> Stack:
-    return port.fresh()
 
 
 def raising(error: Exception, stage: Stage) -> Callable[[Message, Stage], Awaitable[None]]:
