@@ -41,15 +41,24 @@ def platform(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="session")
-def template(postgres: Postgres, platform: str) -> str:
+def templates() -> set[str]:
+    """The templates made so far: one fixture's value a platform would be forgotten in between."""
+    return set()
+
+
+@pytest.fixture(scope="session")
+def template(postgres: Postgres, platform: str, templates: set[str]) -> str:
     """A database that has every file of db/ applied and no rows."""
+    name = f"template_{platform}"
 
     async def prepare() -> None:
-        await postgres.create(f"template_{platform}")
-        await postgres.apply(f"template_{platform}", *PLATFORMS[platform])
+        await postgres.create(name)
+        await postgres.apply(name, *PLATFORMS[platform])
 
-    asyncio.run(prepare())
-    return f"template_{platform}"
+    if name not in templates:
+        asyncio.run(prepare())
+        templates.add(name)
+    return name
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
