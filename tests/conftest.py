@@ -61,10 +61,15 @@ def template(postgres: Postgres, platform: str, templates: set[str]) -> str:
     return name
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--platform", choices=PLATFORMS, help="run all tests on this one alone")
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run every test that has a database of its own on each platform that its module names."""
     if "platform" in metafunc.fixturenames:
-        platforms = getattr(metafunc.module, "ON_PLATFORMS", ["tables"])
+        only = metafunc.config.getoption("--platform")
+        platforms = [only] if only else getattr(metafunc.module, "ON_PLATFORMS", ["tables"])
         metafunc.parametrize("platform", platforms, indirect=True, scope="session")
 
 

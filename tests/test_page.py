@@ -50,9 +50,11 @@ async def test_an_unusable_embedding_costs_only_its_post(
 
 @pytest.mark.parametrize("length", [12, 768])
 async def test_an_embedding_of_a_wrong_length_costs_only_its_post(
-    start: Start, connection: Connection, redis: Redis, length: int
+    start: Start, connection: Connection, redis: Redis, platform: str, length: int
 ):
     """Where the platform's column names no length, anything may be in it."""
+    if platform == "views":
+        pytest.skip("a column that a view shows cannot be given another type")
     scene = await build(connection, users=20)
     await connection.execute("ALTER TABLE post_embeddings ALTER embedding TYPE vector")
     await embed(connection, scene.posts[0], np.ones(length))
