@@ -203,11 +203,11 @@ async def test_a_page_out_of_time_keeps_its_slices_lets_the_chain_go_on_and_fini
 ):
     scene = await build(connection, users=0)
     await many_users(connection, 1700, scene.posts)
-    stack = await start({"PAGE_SIZE": "1200"}, max_duration=5.0)
+    stack = await start({"PAGE_SIZE": "1200"}, max_duration=8.0)
 
     async def slow(request: upstash.Request, stage: upstash.Stage) -> None:
         if request.path == "/pipeline" and stage is upstash.Stage.ARRIVED:
-            await asyncio.sleep(2.0)
+            await asyncio.sleep(5.6)  # 70 % of the time there is: no second slice is begun
 
     stack.upstash.on_request = slow
     await trigger(stack)
@@ -216,10 +216,9 @@ async def test_a_page_out_of_time_keeps_its_slices_lets_the_chain_go_on_and_fini
     assert page.status == 503
     assert b'"status":"incomplete"' in page.response_body
     assert b'"next":1' in page.response_body
-    done = await connection.fetchval("SELECT count(*) FROM user_embeddings")
-    assert done in {500, 1000}
+    assert await connection.fetchval("SELECT count(*) FROM user_embeddings") == 500
     left = await connection.fetchval("SELECT count(*) FROM embedding.run_users WHERE page = 0")
-    assert left == 1200 - done, "its retry finds only the rest"
+    assert left == 700, "its retry finds only the rest"
     stack.upstash.on_request = None
     await stack.broker.drain()
     assert await open_work(connection) == (0, 0)
