@@ -12,6 +12,7 @@ from dev.upstash import Upstash
 from dev.valkey import Valkey
 
 ROOT = Path(__file__).parent.parent
+SQL = tuple(ROOT / "db" / name for name in ("platform.sql", "schema.sql", "indexes.sql"))
 REDIS_TOKEN = "local-redis-token"
 
 

@@ -14,17 +14,16 @@ from valkey.asyncio import Valkey as Redis
 
 from dev.postgres import Postgres
 from dev.proxy import Proxy
-from dev.stack import ROOT, Stack, running
+from dev.stack import ROOT, SQL, Stack, running
 from dev.valkey import Valkey
 from lib.qstash.queue import Queue
 from lib.settings import QueueSettings
 from tests.scene import connect
 
-DB = ROOT / "db"
 PLATFORMS = {
-    "tables": (DB / "platform.sql", DB / "schema.sql", DB / "indexes.sql"),
+    "tables": SQL,
     # pgvector in a schema of its own; posts, embeddings and log are views over other names
-    "views": (Path(__file__).parent / "platform_views.sql", DB / "schema.sql"),
+    "views": (Path(__file__).parent / "platform_views.sql", ROOT / "db" / "schema.sql"),
 }
 
 

@@ -15,7 +15,7 @@ from dev.demo.failure import Failure
 from dev.demo.servers import Servers
 from dev.load import load
 from dev.qstash import Broker
-from dev.stack import ANY, ROOT, Ports, Stack, running
+from dev.stack import ANY, ROOT, SQL, Ports, Stack, running
 from dev.world import World
 from lib.settings import table
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from asyncpg import Connection
 
 DATABASE = "demo"
-SQL = tuple(ROOT / "db" / name for name in ("platform.sql", "schema.sql", "indexes.sql"))
 SECONDS = 30.0
 
 

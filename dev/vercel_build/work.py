@@ -8,17 +8,15 @@ import httpx
 
 from dev.load import load
 from dev.postgres import Postgres
-from dev.stack import ROOT, Stack, running
+from dev.stack import SQL, Stack, running
 from dev.valkey import Valkey
 from dev.vercel_build.build import Build
 from dev.vercel_build.check import Finding
 from dev.world import invent
 from lib.qstash.queue import Queue
-from lib.settings import QueueSettings
+from lib.settings import QueueSettings, table
 
 SECONDS = 60.0
-MODEL = "all-MiniLM-L6-v2"
-SQL = tuple(ROOT / "db" / name for name in ("platform.sql", "schema.sql", "indexes.sql"))
 
 
 async def work(build: Build) -> list[Finding]:
@@ -27,8 +25,9 @@ async def work(build: Build) -> list[Finding]:
         url = await postgres.create("bundle")
         await postgres.apply("bundle", *SQL)
         connection = await asyncpg.connect(url, command_timeout=SECONDS)
+        model = table.MODEL_VERSION.load({})
         try:
-            await load(connection, invent(datetime.now(UTC), users=50), MODEL)
+            await load(connection, invent(datetime.now(UTC), users=50), model)
             names = tuple(bundle.route.removeprefix("/") for bundle in build.bundles)
             async with running(url, valkey, root=build.functions, bundles=names) as stack:
                 refusals = [await _refuses(stack, bundle.route) for bundle in build.bundles]

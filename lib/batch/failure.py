@@ -1,10 +1,9 @@
 """A page that QStash gave up: its chain goes on behind it."""
 
-from lib.batch.page import publish_next
-from lib.errors import Malformed
+from lib.batch.page import known_run, publish_next
 from lib.qstash.message import Page
 from lib.qstash.queue import Queue
-from lib.store import pages, runs
+from lib.store import pages
 from lib.store.database import Database
 
 
@@ -15,8 +14,6 @@ async def pass_over(database: Database, queue: Queue, page: Page, status: int | 
     the next run. Raises Malformed for a run that never was, and Unavailable.
     """
     async with database.connection() as connection:
-        run = await runs.find_run(connection, page.run)
-        if run is None:
-            raise Malformed(f"expected a run of ours, got {page.run}")
+        run = await known_run(connection, page.run)
         await pages.record_failed_page(connection, page.run, page.page, status)
     return None if run.finished else await publish_next(database, queue, run, page.page)

@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import dataclass, field
 from itertools import batched
+from uuid import UUID
 
 from lib.batch.mirror import mirror
 from lib.batch.services import Services
@@ -11,7 +12,7 @@ from lib.errors import Malformed, Unavailable
 from lib.qstash.message import Page
 from lib.qstash.queue import Queue
 from lib.store import pages, results, runs
-from lib.store.database import Database
+from lib.store.database import Connection, Database
 from lib.store.pages import Member
 from lib.store.results import Result
 from lib.store.runs import Run
@@ -41,9 +42,7 @@ async def work_page(services: Services, page: Page, stop_at: float) -> Progress:
     the other slices and pages go on.
     """
     async with services.database.connection() as connection:
-        run = await runs.find_run(connection, page.run)
-        if run is None:
-            raise Malformed(f"expected a run of ours, got {page.run}")
+        run = await known_run(connection, page.run)
         members = await pages.page_members(connection, page.run, page.page)
     progress = Progress(run)
     if not run.finished:
@@ -59,9 +58,7 @@ async def _work(
         done = await process_batch_user_embeddings(services, slices.pop(0))
         progress.results += done
         if not slices:
-            progress.next = await publish_next(
-                services.database, services.queue, progress.run, page.page
-            )
+            await _pass_on(services, page, progress)
         try:
             await _settle(services, page, done)
         except Unavailable as trouble:
@@ -69,9 +66,19 @@ async def _work(
     if slices:
         progress.trouble = Unavailable(f"out of time with {len(slices)} slices left")
     if slices or not members:
-        progress.next = await publish_next(
-            services.database, services.queue, progress.run, page.page
-        )
+        await _pass_on(services, page, progress)
+
+
+async def _pass_on(services: Services, page: Page, progress: Progress) -> None:
+    progress.next = await publish_next(services.database, services.queue, progress.run, page.page)
+
+
+async def known_run(connection: Connection, run: UUID) -> Run:
+    """Return the run; raise Malformed if there never was one of this id."""
+    found = await runs.find_run(connection, run)
+    if found is None:
+        raise Malformed(f"expected a run of ours, got {run}")
+    return found
 
 
 async def publish_next(database: Database, queue: Queue, run: Run, page: int) -> int | None:

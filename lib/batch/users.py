@@ -31,12 +31,13 @@ class Reading:
     """What the database said of a slice of users at one moment.
 
     `embeddings`: (p, 384) of the log's distinct posts; `embedded`: (p,) which have one;
-    `lost`: (p,) which are no posts any more.
+    `usable`: (p,) which have one that counts; `lost`: (p,) which are no posts any more.
     """
 
     log: Log
     embeddings: NDArray[np.float32]
     embedded: NDArray[np.bool_]
+    usable: NDArray[np.bool_]
     lost: NDArray[np.bool_]
 
 
@@ -71,11 +72,7 @@ async def _process(services: Services, members: Sequence[Member]) -> list[Result
     anew &= reading.log.stored
     minimum = np.where(anew, 1, services.vectors.min_interactions)
     interests = await asyncio.to_thread(
-        aggregate,
-        reading.log.histories,
-        reading.embeddings,
-        usable(reading.embeddings),
-        minimum,
+        aggregate, reading.log.histories, reading.embeddings, reading.usable, minimum
     )
     await _write(services, members, reading.log, interests, anew)
     few = interests.posts < minimum
@@ -102,7 +99,7 @@ async def _read(services: Services, members: Sequence[Member]) -> Reading:
         lost = np.zeros(len(wanted), dtype=np.bool_)
         if not embedded.all():
             lost[~embedded] = ~await posts.existing(connection, wanted[~embedded])
-    return Reading(log, embeddings, embedded, lost)
+    return Reading(log, embeddings, embedded, usable(embeddings), lost)
 
 
 async def _write(
@@ -130,7 +127,7 @@ def _results(
     members: Sequence[Member], reading: Reading, interests: Interests, few: NDArray[np.bool_]
 ) -> Iterator[Result]:
     log, histories = reading.log, reading.log.histories
-    unusable = histories.count_by_user(~usable(reading.embeddings)[histories.places])
+    unusable = histories.count_by_user(~reading.usable[histories.places])
     read_at = (log.read_at - POSTGRES_EPOCH) // MICROSECOND
     recent = np.abs(histories.acted_at - read_at) < WAIT // MICROSECOND
     pending = ~reading.embedded & ~reading.lost
