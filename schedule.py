@@ -1,6 +1,7 @@
 """The schedule of this deployment at QStash, and starting a run by hand."""
 
 import argparse
+import asyncio
 import os
 import shlex
 import sys
@@ -13,6 +14,7 @@ from dataclasses import asdict
 from lib.errors import SettingError, Unavailable
 from lib.qstash.delivery import BYPASS, destination
 from lib.qstash.message import Start, encode
+from lib.qstash.queue import Queue
 from lib.qstash.schedule import EVERY_TWO_HOURS, SCHEDULE_ID, differences, wanted
 from lib.qstash.signature import LIFETIME, sign
 from lib.qstash.timetable import Registration, Timetable, timetable
@@ -70,10 +72,16 @@ def show(environ: Environ) -> int:
 
 
 def trigger(environ: Environ) -> int:
-    settings = QueueSettings.load(environ)
-    with timetable(settings.url, settings.token, settings.bypass) as qstash:
-        print(f"published a start message: {qstash.trigger(settings)}")
+    message = asyncio.run(_publish_start(Queue(QueueSettings.load(environ))))
+    print(f"published a start message: {message}")
     return DONE
+
+
+async def _publish_start(queue: Queue) -> str:
+    try:
+        return await queue.publish_start()
+    finally:
+        await queue.close()
 
 
 def pause(environ: Environ) -> int:

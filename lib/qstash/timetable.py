@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from qstash import QStash
 from qstash.errors import QStashError
 
-from lib.qstash.connection import TOTAL_SECONDS, calling, connect, disconnect, message_id, missing
-from lib.qstash.delivery import delivery, destination
-from lib.qstash.message import Start, encode
+from lib.qstash.connection import TOTAL_SECONDS, calling, connect, disconnect, missing
+from lib.qstash.delivery import delivery
 from lib.qstash.schedule import SCHEDULE_ID, Schedule, differences, live, wanted
 from lib.settings import QueueSettings
 
@@ -57,14 +56,6 @@ class Timetable:
             # documented is only that a new schedule takes the old one's place
             self.resume()
         return Registration(created=False, changes=differences(should, found))
-
-    def trigger(self, settings: QueueSettings) -> str:
-        """Publish one start message now and return its id."""
-        with calling(*self._secrets):
-            published = self._client.message.publish(
-                url=destination(settings.app_url), body=encode(Start()), **delivery(settings)
-            )
-        return message_id(published)
 
     def pause(self) -> None:
         """Let ticks pass until resume."""

@@ -8,11 +8,14 @@ from typing import Any
 
 import pytest
 from qstash import QStash
+from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from dev.qstash import Drop, Hang, Message, Refuse, Stage
+from dev.qstash import Message
+from dev.serve import serve
 from lib.errors import Unavailable
 from lib.qstash.message import Start, parse
+from lib.qstash.queue import Queue
 from lib.qstash.schedule import EVERY_TWO_HOURS, wanted
 from lib.qstash.timetable import Registration, Timetable, timetable
 from lib.settings import QueueSettings
@@ -132,7 +135,9 @@ def letter_of(message: Message) -> dict[str, Any]:
 async def test_ticks_and_triggers_publish_the_same_message(stand: Stand):
     await registered(stand)
     await stand.broker.tick("user-embeddings")
-    message_id = await using(stand, lambda opened: opened.trigger(settings(stand)))
+    queue = Queue(settings(stand))
+    message_id = await queue.publish_start()
+    await queue.close()
     tick, trigger = stand.broker.messages
     assert trigger.message_id == message_id
     assert letter_of(tick) == letter_of(trigger)
@@ -146,12 +151,6 @@ async def test_ticks_and_triggers_publish_the_same_message(stand: Stand):
     assert tick.letter.failure_callback is not None
     assert tick.letter.failure_callback.url == f"{APP}/api/actions/batch-failed"
     assert dict(tick.letter.failure_callback.headers)["X-Vercel-Protection-Bypass"] == BYPASS
-
-
-async def test_trigger_publishes_each_time(stand: Stand):
-    for _ in range(2):
-        await using(stand, lambda opened: opened.trigger(settings(stand)))
-    assert len(stand.broker.messages) == 2
 
 
 async def test_pause_and_resume_turn_the_schedule_off_and_on(stand: Stand):
@@ -193,9 +192,8 @@ async def test_register_is_unavailable_with_qstash_s_reason_for_a_malformed_cron
         Timetable.resume,
         Timetable.remove,
         lambda opened: opened.register(settings(Stand()), EVERY_TWO_HOURS),
-        lambda opened: opened.trigger(settings(Stand())),
     ],
-    ids=["find", "pause", "resume", "remove", "register", "trigger"],
+    ids=["find", "pause", "resume", "remove", "register"],
 )
 class TestEveryCall:
     async def test_is_unavailable_with_a_wrong_token(
@@ -222,30 +220,12 @@ class TestEveryCall:
                 await using(Stand(url), call, seconds=0.2)
         assert time.monotonic() - started < 3
 
-
-@pytest.mark.parametrize(
-    "fault",
-    [Refuse(200, "<html>"), Refuse(200, "[]"), Refuse(200, "{}"), Refuse(200, '{"messageId":7}')],
-    ids=["no JSON", "a list", "no id", "an id that is a number"],
-)
-async def test_trigger_is_unavailable_where_the_answer_is_nonsense(stand: Stand, fault: Refuse):
-    stand.fault = fault
-    with pytest.raises(Unavailable, match=r"^qstash answered nonsense: "):
-        await using(stand, lambda opened: opened.trigger(settings(stand)))
-    assert len(stand.seen) == 1
-
-
-@pytest.mark.parametrize(
-    "fault",
-    [Refuse(401, f'{{"error":"not {TOKEN}"}}'), Refuse(400, BYPASS), Drop(), Hang()],
-    ids=["token echoed", "bypass echoed", "drop", "hang"],
-)
-async def test_trigger_shows_no_secret(
-    stand: Stand, fault: Exception, caplog: pytest.LogCaptureFixture
-):
-    caplog.set_level(logging.DEBUG)
-    stand.fault, stand.stage = fault, Stage.STORED
-    with pytest.raises(Unavailable) as raised:
-        await using(stand, lambda opened: opened.trigger(settings(stand)), seconds=0.3)
-    shown = "".join(traceback.format_exception(raised.value))
-    assert "canary" not in repr(raised.value) + shown + caplog.text
+    async def test_shows_no_secret_that_is_echoed(
+        self, call: Callable[[Timetable], Any], caplog: pytest.LogCaptureFixture
+    ):
+        caplog.set_level(logging.DEBUG)
+        async with serve(Response(f"not {TOKEN}, nor {BYPASS}", 401)) as url:
+            with pytest.raises(Unavailable, match=r"^qstash refused: .*401") as raised:
+                await using(Stand(url), call)
+        shown = "".join(traceback.format_exception(raised.value))
+        assert "canary" not in repr(raised.value) + shown + caplog.text
