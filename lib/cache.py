@@ -1,7 +1,7 @@
 """Redis over Upstash's REST API: each user's vector as JSON, for seven days."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from uuid import UUID
 
@@ -20,6 +20,9 @@ PIPELINE_BYTES = 1_000_000
 SECONDS = 10.0
 NONSENSE = (AssertionError, AttributeError, KeyError, RecursionError, TypeError, ValueError)
 
+type Entry = tuple[str, str]
+"""A key and its value."""
+
 
 def key(user: UUID) -> str:
     """Return the key of a user's vector."""
@@ -35,20 +38,21 @@ class Cache:
     """The cached vectors; made once a process, used in one event loop."""
 
     def __init__(self, settings: RedisSettings) -> None:
-        self._redis = Redis(settings.url, settings.token, rest_retries=0, allow_telemetry=False)
+        self._settings = settings
+        self._client: Redis | None = None
 
     async def put(self, vectors: Mapping[UUID, NDArray[np.float32]]) -> None:
         """Write the vectors, (384,) float32 each; raise Unavailable if any is not confirmed."""
-        entries = [(key(user), encode(vector)) for user, vector in vectors.items()]
+        pipelines = await asyncio.to_thread(_pipelines, vectors)
         try:
             async with asyncio.TaskGroup() as group:
-                for pipeline in _pipelines(entries):
+                for pipeline in pipelines:
                     group.create_task(self._set(pipeline))
         except ExceptionGroup as failures:
             raise failures.exceptions[0] from None
 
-    async def _set(self, entries: Sequence[tuple[str, str]]) -> None:
-        pipeline = self._redis.pipeline()
+    async def _set(self, entries: Sequence[Entry]) -> None:
+        pipeline = self._connected().pipeline()
         for name, value in entries:
             pipeline.set(name, value, ex=TTL_SECONDS)
         async with _bounded():
@@ -57,29 +61,41 @@ class Cache:
             raise Unavailable(f"redis: expected {len(entries)} writes confirmed, got others")
 
     async def drop(self, users: Sequence[UUID]) -> None:
-        """Delete the users' keys, in one command."""
+        """Delete the users' keys in one command; 54 bytes each, so of a few thousand at most."""
         if users:
+            client = self._connected()
             async with _bounded():
-                await self._redis.delete(*map(key, users))
+                await client.delete(*map(key, users))
 
     async def close(self) -> None:
-        """Close the connections."""
-        await self._redis.close()
+        """Close the connections; the next call opens new ones."""
+        client, self._client = self._client, None
+        if client:
+            await client.close()
+
+    def _connected(self) -> Redis:
+        # a client takes 50 ms to make, more than all modules of ours to import
+        if self._client is None:
+            settings = self._settings
+            self._client = Redis(
+                settings.url, settings.token, rest_retries=0, allow_telemetry=False
+            )
+        return self._client
 
 
-def _pipelines(entries: Sequence[tuple[str, str]]) -> Iterator[list[tuple[str, str]]]:
-    """Cut entries into pipelines of at most PIPELINE_BYTES each, or one entry."""
-    pipeline: list[tuple[str, str]] = []
-    size = 0
-    for entry in entries:
+def _pipelines(vectors: Mapping[UUID, NDArray[np.float32]]) -> list[list[Entry]]:
+    """Spell the vectors in pipelines of at most PIPELINE_BYTES each, or one entry."""
+    pipelines: list[list[Entry]] = []
+    room = 0
+    for user, vector in vectors.items():
+        entry = (key(user), encode(vector))
         length = len(entry[0]) + len(entry[1]) + 40
-        if pipeline and size + length > PIPELINE_BYTES:
-            yield pipeline
-            pipeline, size = [], 0
-        pipeline.append(entry)
-        size += length
-    if pipeline:
-        yield pipeline
+        if length > room:
+            pipelines.append([])
+            room = PIPELINE_BYTES
+        pipelines[-1].append(entry)
+        room -= length
+    return pipelines
 
 
 @asynccontextmanager

@@ -8,6 +8,7 @@ from lib.batch.plan import find_users_for_embedding_update
 from lib.batch.services import Services
 from lib.batch.users import process_batch_user_embeddings
 from lib.errors import Unavailable
+from lib.settings import CacheMode
 from lib.store.pages import Member
 from lib.store.results import Outcome
 
@@ -37,7 +38,7 @@ async def preview(services: Services) -> list[Preview]:
     )
     try:
         await mirror(services, users)
-        mirrored = True
+        mirrored = services.cache_mode is CacheMode.WRITE
     except Unavailable:
         mirrored = False
     return [

@@ -7,10 +7,11 @@ from lib.cache import Cache
 from lib.embedding import BASELINE, Scheme
 from lib.qstash.queue import Queue
 from lib.settings import (
+    CacheMode,
+    CacheSettings,
     DatabaseSettings,
     Environ,
     QueueSettings,
-    RedisSettings,
     RunSettings,
     VectorSettings,
 )
@@ -19,10 +20,14 @@ from lib.store.database import Database
 
 @dataclass(frozen=True)
 class Services:
-    """Made once a process, from the environment; connects to nothing before it is used."""
+    """Made once a process, from the environment; connects to nothing before it is used.
+
+    `cache` is None with CacheMode.OFF.
+    """
 
     database: Database
-    cache: Cache
+    cache: Cache | None
+    cache_mode: CacheMode
     queue: Queue
     vectors: VectorSettings
     runs: RunSettings
@@ -31,9 +36,11 @@ class Services:
     @classmethod
     def load(cls, environ: Environ) -> Self:
         """Read every setting that a batch needs; raise SettingError."""
+        caching = CacheSettings.load(environ)
         return cls(
             Database(DatabaseSettings.load(environ)),
-            Cache(RedisSettings.load(environ)),
+            Cache(caching.redis) if caching.redis else None,
+            caching.mode,
             Queue(QueueSettings.load(environ)),
             VectorSettings.load(environ),
             RunSettings.load(environ),
@@ -41,6 +48,7 @@ class Services:
 
     async def close(self) -> None:
         """Let go of every connection."""
-        await self.cache.close()
+        if self.cache:
+            await self.cache.close()
         await self.queue.close()
         await self.database.close()

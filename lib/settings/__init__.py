@@ -6,6 +6,7 @@ from typing import Self
 
 from lib.errors import SettingError
 from lib.settings import table
+from lib.settings.table import CacheMode as CacheMode
 from lib.settings.variable import Environ as Environ
 
 # What `qstash dev` prints for everybody: fine on a desk, an open door in production.
@@ -38,6 +39,20 @@ class RedisSettings:
         return cls(
             table.UPSTASH_REDIS_REST_URL.load(environ), table.UPSTASH_REDIS_REST_TOKEN.load(environ)
         )
+
+
+@dataclass(frozen=True)
+class CacheSettings:
+    """What a batch does to the cached vectors; `redis` is None if nothing, with CacheMode.OFF."""
+
+    mode: CacheMode
+    redis: RedisSettings | None
+
+    @classmethod
+    def load(cls, environ: Environ) -> Self:
+        """Load where Redis is only if the mode has a use for it."""
+        mode = table.CACHE_MODE.load(environ)
+        return cls(mode, None if mode is CacheMode.OFF else RedisSettings.load(environ))
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,19 @@
 """Every variable that this system reads, with its meaning, rule and default."""
 
+from enum import StrEnum
+
 from lib.settings.variable import Variable, origin, postgres, switch, whole, word
 
 EVER_DAYS = 36_500
+
+
+class CacheMode(StrEnum):
+    """What becomes of a user's key in Redis once the vector is in Postgres: see CACHE_MODE."""
+
+    WRITE = "write"
+    INVALIDATE = "invalidate"
+    OFF = "off"
+
 
 DATABASE_URL = Variable(
     "DATABASE_URL",
@@ -43,10 +54,20 @@ QSTASH_NEXT_SIGNING_KEY = Variable(
     secret=True,
 )
 UPSTASH_REDIS_REST_URL = Variable(
-    "UPSTASH_REDIS_REST_URL", "Redis over REST", "an http(s) URL without a path", origin
+    "UPSTASH_REDIS_REST_URL",
+    "Redis over REST; neither this nor the token with CACHE_MODE=off",
+    "an http(s) URL without a path",
+    origin,
 )
 UPSTASH_REDIS_REST_TOKEN = Variable(
     "UPSTASH_REDIS_REST_TOKEN", "writes the cache", "text without spaces", word, secret=True
+)
+CACHE_MODE = Variable(
+    "CACHE_MODE",
+    "what becomes of a page's keys in Redis: written, deleted for readers to fill, or left alone",
+    "write, invalidate or off",
+    CacheMode,
+    default="write",
 )
 APP_URL = Variable(
     "APP_URL",
@@ -140,6 +161,7 @@ VARIABLES: tuple[Variable[str] | Variable[int] | Variable[bool], ...] = (
     WINDOW_OVERLAP_SECONDS,
     RUN_DEADLINE_SECONDS,
     MODEL_VERSION,
+    CACHE_MODE,
     DATABASE_POOLED,
     ALLOW_DEV_TRIGGER,
 )

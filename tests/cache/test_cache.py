@@ -116,6 +116,15 @@ async def test_entry_that_is_too_large_for_company_goes_alone(valkey_server: Val
         assert [len(request.commands) for request in stand.upstash.requests] == [1, 1, 1]
 
 
+async def test_keys_of_a_full_slice_are_deleted_in_one_short_request(stand: Stand, redis: Redis):
+    users = [UUID(int=n) for n in range(500)]
+    await redis.mset({key(user): b"[]" for user in users})
+    await stand.cache.drop(users)
+    [request] = stand.upstash.requests
+    assert request.size < 500 * 54 + 10
+    assert await redis.dbsize() == 0
+
+
 async def test_keys_are_deleted_in_one_command(stand: Stand, redis: Redis):
     await stand.cache.put({user: vector(1) for user in (A, B, C)})
     stand.upstash.requests.clear()
@@ -129,6 +138,19 @@ async def test_nothing_costs_no_request(stand: Stand):
     await stand.cache.put({})
     await stand.cache.drop([])
     assert stand.upstash.requests == []
+
+
+async def test_cache_that_was_closed_connects_anew(stand: Stand, redis: Redis):
+    for _ in range(2):
+        await stand.cache.put({A: vector(1)})
+        await stand.cache.close()
+    assert await redis.get(key(A)) == encode(vector(1)).encode()
+    await stand.cache.drop([A])
+    assert await redis.dbsize() == 0
+
+
+async def test_cache_that_was_never_used_closes():
+    await Cache(RedisSettings("http://127.0.0.1:1", TOKEN)).close()
 
 
 async def put(cache: Cache) -> None:

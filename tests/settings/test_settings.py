@@ -8,6 +8,8 @@ import pytest
 from lib.batch import Services
 from lib.errors import SettingError
 from lib.settings import (
+    CacheMode,
+    CacheSettings,
     DatabaseSettings,
     QueueSettings,
     RedisSettings,
@@ -60,6 +62,7 @@ MALFORMED: Mapping[str, list[str]] = {
     "WINDOW_OVERLAP_SECONDS": [*NUMBERS, "86401"],
     "RUN_DEADLINE_SECONDS": [*NUMBERS, "59", "604801"],
     "MODEL_VERSION": WORDS,
+    "CACHE_MODE": ["Write", "WRITE", "on", "0", "none", "off ", "write,off"],
     "DATABASE_POOLED": SWITCHES,
     "ALLOW_DEV_TRIGGER": SWITCHES,
 }
@@ -80,9 +83,9 @@ RULES = {variable.name: variable.rule for variable in VARIABLES}
 def load(environ: Mapping[str, str]) -> dict[type | str, Any]:
     """Read every setting there is."""
     kinds = (
+        CacheSettings,
         DatabaseSettings,
         QueueSettings,
-        RedisSettings,
         RunSettings,
         SigningKeys,
         VectorSettings,
@@ -105,7 +108,9 @@ def test_required_settings_are_enough_and_the_rest_has_the_documented_defaults()
     assert loaded[QueueSettings] == QueueSettings(
         "https://qstash.upstash.io", "a-qstash-token", "https://app.example", None
     )
-    assert loaded[RedisSettings] == RedisSettings("https://redis.example", "a-redis-token")
+    assert loaded[CacheSettings] == CacheSettings(
+        CacheMode.WRITE, RedisSettings("https://redis.example", "a-redis-token")
+    )
     assert loaded[RunSettings] == RunSettings(page_size=500, chains=1, overlap=900, deadline=6600)
     assert loaded[SigningKeys] == SigningKeys("sig_current", "sig_next")
     assert loaded[VectorSettings] == VectorSettings(
@@ -192,6 +197,23 @@ def test_port_that_is_none_is_refused(name: str, port: str):
 def test_password_that_is_not_escaped_is_refused_where_it_breaks_the_url(password: str):
     url = f"postgresql://user:{password}@db.example/app"
     assert refusal(REQUIRED | {"DATABASE_URL": url}).startswith("DATABASE_URL must be ")
+
+
+REDIS = {"UPSTASH_REDIS_REST_URL", "UPSTASH_REDIS_REST_TOKEN"}
+
+
+async def test_cache_that_is_off_needs_no_redis():
+    environ = {name: value for name, value in REQUIRED.items() if name not in REDIS}
+    services = Services.load(environ | {"CACHE_MODE": "off"})
+    assert (services.cache_mode, services.cache) == (CacheMode.OFF, None)
+    await services.close()
+
+
+@pytest.mark.parametrize("name", sorted(REDIS))
+@pytest.mark.parametrize("mode", ["write", "invalidate"])
+def test_cache_that_is_not_off_needs_redis(mode: str, name: str):
+    assert CacheSettings.load(REQUIRED | {"CACHE_MODE": mode}).mode == mode
+    assert refusal(REQUIRED | {"CACHE_MODE": mode, name: ""}).startswith(f"{name} is missing")
 
 
 def test_lookback_of_zero_days_looks_back_for_ever():
