@@ -6,7 +6,7 @@ FIND_PYTHON := for python in python3.12 python3.13 python3.14 python3; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null && echo $$python && break; \
 	done
 
-.PHONY: demo dev test test-views check build clean
+.PHONY: demo dev test test-views check build bench bench-scale sizing clean
 
 demo: $(VENV)/installed  ## a whole run, offline, and what came of it; DATA=folder for a data set of your own
 	@$(RUN) -m dev.demo $(DATA)
@@ -30,6 +30,15 @@ check: $(VENV)/installed  ## style, types, and the direction of imports
 
 build: $(VENV)/installed  ## the real `vercel build`, and a page worked off by what it makes
 	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(RUN) -m dev.vercel_build
+
+bench: $(VENV)/installed  ## what a page costs, beside a loop over single users and the least it could cost; 3 minutes
+	@$(RUN) -m bench
+
+bench-scale: $(VENV)/installed  ## the same pages at 10,000, 100,000 and 1,000,000 users; 20 minutes
+	@$(RUN) -m bench.scale
+
+sizing: $(VENV)/installed  ## what a run takes and costs, by its size
+	@$(RUN) -m bench.sizing
 
 $(VENV)/installed: requirements.txt requirements-dev.txt
 	@python=$$($(FIND_PYTHON)); \

@@ -1,0 +1,1 @@
+"""How big it gets: what a run takes and costs, by how many users were active."""
