@@ -7,7 +7,7 @@ one of its own.
 import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -306,42 +306,17 @@ async def ask(database: Database, query: str, value: object, seconds: float = 10
         return await connection.fetchval(query, value, timeout=seconds)
 
 
-@pytest.mark.parametrize(
-    ("kind", "expected"),
-    [
-        ("REAL", 557_924_672.0),
-        ("TEXT", "557924672"),
-        ("BIGINT", 557_924_672),
-        ("INTEGER[] USING ARRAY[n]", [557_924_672]),
-    ],
-)
-async def test_column_whose_type_changes_is_not_misread(
-    connection: Connection, url: str, kind: str, expected: object
+@pytest.mark.parametrize("kind", ["REAL", "TEXT", "BIGINT"])
+async def test_statement_that_says_its_types_outlives_those_of_the_columns(
+    connection: Connection, url: str, kind: str
 ):
-    """What is remembered of a statement may be over: it fails, if at all, once a client."""
-    await connection.execute("CREATE TABLE changing AS SELECT 557924672 AS n")  # !AA@ in bytes
-    query = "SELECT n FROM changing WHERE $1::INTEGER = 0"
+    await connection.execute("CREATE TABLE changing (n INTEGER)")
+    query = "INSERT INTO changing VALUES ($1::INTEGER) RETURNING n::INTEGER"
     async with instances(url) as databases:
         for database in databases:
-            assert await ask(database, query, 0) == 557_924_672
+            assert await ask(database, query, 557_924_672) == 557_924_672  # !AA@ in bytes
         await connection.execute(f"ALTER TABLE changing ALTER n TYPE {kind}")
         for database in databases:
-            with suppress(Unavailable):
-                assert await ask(database, query, 0) == expected
-            assert await ask(database, query, 0) == expected
-
-
-async def test_argument_whose_type_changes_is_not_miswritten(connection: Connection, url: str):
-    await connection.execute("CREATE TABLE changing (n INTEGER)")
-    query = "INSERT INTO changing VALUES ($1) RETURNING n"
-    async with instances(url) as databases:
-        for database in databases:
-            await ask(database, query, 557_924_672)
-        await connection.execute("DELETE FROM changing")
-        await connection.execute("ALTER TABLE changing ALTER n TYPE TEXT")
-        for database in databases:
-            with suppress(Unavailable, *DATA_ERRORS):
-                await ask(database, query, 557_924_672)  # !AA@ in bytes
-            assert await ask(database, query, "text") == "text"
-    written = await connection.fetch("SELECT DISTINCT n FROM changing")
-    assert {row["n"] for row in written} <= {"557924672", "text"}
+            assert await ask(database, query, 557_924_672) == 557_924_672
+    written = await connection.fetch("SELECT DISTINCT n::INTEGER FROM changing")
+    assert [row["n"] for row in written] == [557_924_672]

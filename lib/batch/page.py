@@ -1,6 +1,8 @@
 """A page message: whoever is left on a page, a slice at a time, into Postgres and Redis."""
 
 import asyncio
+from collections import deque
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from itertools import batched
 from uuid import UUID
@@ -18,6 +20,8 @@ from lib.store.results import Result
 from lib.store.runs import Run
 
 SLICE = 500
+IN_FLIGHT = 2
+"""Slices worked off side by side: one is computed while Postgres works for the other."""
 
 
 @dataclass
@@ -53,20 +57,33 @@ async def work_page(services: Services, page: Page, stop_at: float) -> Progress:
 async def _work(
     services: Services, page: Page, members: list[Member], stop_at: float, progress: Progress
 ) -> None:
-    slices = list(batched(members, SLICE))
-    while slices and asyncio.get_running_loop().time() < stop_at:
-        done = await process_batch_user_embeddings(services, slices.pop(0))
-        progress.results += done
-        if not slices:
-            await _pass_on(services, page, progress)
-        try:
-            await _settle(services, page, done)
-        except Unavailable as trouble:
-            progress.trouble = trouble
+    slices = deque(batched(members, SLICE))
+    unwritten = len(slices)
+
+    async def work() -> None:
+        nonlocal unwritten
+        while slices and asyncio.get_running_loop().time() < stop_at:
+            done = await process_batch_user_embeddings(services, slices.popleft())
+            progress.results += done
+            unwritten -= 1
+            settling = _settle(services, page, done, progress)
+            if unwritten:
+                await settling
+            else:
+                await _all(_pass_on(services, page, progress), settling)
+
+    await _all(*(work() for _ in range(IN_FLIGHT)))
     if slices:
         progress.trouble = Unavailable(f"out of time with {len(slices)} slices left")
     if slices or not members:
         await _pass_on(services, page, progress)
+
+
+async def _all(*parts: Coroutine[None, None, None]) -> None:
+    """Run the parts side by side, each to its end; raise what the first that failed raised."""
+    for ended in await asyncio.gather(*parts, return_exceptions=True):
+        if ended is not None:
+            raise ended
 
 
 async def _pass_on(services: Services, page: Page, progress: Progress) -> None:
@@ -90,8 +107,11 @@ async def publish_next(database: Database, queue: Queue, run: Run, page: int) ->
     return following
 
 
-async def _settle(services: Services, page: Page, done: list[Result]) -> None:
+async def _settle(services: Services, page: Page, done: list[Result], progress: Progress) -> None:
     """Bring the cache up to date, and only then strike the users off the work list."""
-    await mirror(services, [result.user for result in done])
-    async with services.database.connection() as connection:
-        await results.close_users(connection, page.run, page.page, done)
+    try:
+        await mirror(services, [result.user for result in done])
+        async with services.database.connection() as connection:
+            await results.close_users(connection, page.run, page.page, done)
+    except Unavailable as trouble:
+        progress.trouble = trouble

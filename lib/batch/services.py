@@ -1,10 +1,12 @@
 """What a batch works with: its settings and the ways to Postgres, Redis and QStash."""
 
-from dataclasses import dataclass
+import asyncio
+from dataclasses import dataclass, field
 from typing import Self
 
 from lib.cache import Cache
-from lib.embedding import BASELINE, Scheme
+from lib.embedding import BASELINE, DIMENSIONS, Scheme
+from lib.embedding.warm import WarmVectors
 from lib.qstash.queue import Queue
 from lib.settings import (
     CacheMode,
@@ -17,12 +19,19 @@ from lib.settings import (
 )
 from lib.store.database import Database
 
+WARM_BYTES = 80_000_000
+"""What post vectors may take in a warm instance: some 52,000 of them."""
+
+
+def _warm_vectors() -> WarmVectors:
+    return WarmVectors(WARM_BYTES // (4 * DIMENSIONS), DIMENSIONS)
+
 
 @dataclass(frozen=True)
 class Services:
     """Made once a process, from the environment; connects to nothing before it is used.
 
-    `cache` is None with CacheMode.OFF.
+    `cache` is None with CacheMode.OFF. Whoever works with `warm` holds `warm_turn`.
     """
 
     database: Database
@@ -32,6 +41,8 @@ class Services:
     vectors: VectorSettings
     runs: RunSettings
     scheme: Scheme = BASELINE
+    warm: WarmVectors = field(default_factory=_warm_vectors)
+    warm_turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @classmethod
     def load(cls, environ: Environ) -> Self:

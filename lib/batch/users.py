@@ -1,18 +1,17 @@
 """From a slice of users to their stored vectors: read, aggregate, write."""
 
-import asyncio
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import compress
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lib.batch.reading import Reading, read
 from lib.batch.services import Services
-from lib.embedding import Interests, aggregate, usable
+from lib.embedding import Interests
 from lib.errors import EmbeddingError
-from lib.store import actions, posts, vectors
+from lib.store import vectors
 from lib.store.actions import Log
 from lib.store.database import DATA_ERRORS
 from lib.store.pages import Member
@@ -24,21 +23,6 @@ that in the future is not waited for: nobody knows when it was."""
 
 MICROSECOND = timedelta(microseconds=1)
 POSTGRES_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
-
-
-@dataclass(frozen=True)
-class Reading:
-    """What the database said of a slice of users at one moment.
-
-    `embeddings`: (p, 384) of the log's distinct posts; `embedded`: (p,) which have one;
-    `usable`: (p,) which have one that counts; `lost`: (p,) which are no posts any more.
-    """
-
-    log: Log
-    embeddings: NDArray[np.float32]
-    embedded: NDArray[np.bool_]
-    usable: NDArray[np.bool_]
-    lost: NDArray[np.bool_]
 
 
 async def process_batch_user_embeddings(
@@ -67,39 +51,14 @@ async def generate_user_interest_embedding(services: Services, member: Member) -
 
 
 async def _process(services: Services, members: Sequence[Member]) -> list[Result]:
-    reading = await _read(services, members)
+    reading = await read(services, members)
     anew = reading.log.retracted | np.array([member.remake for member in members])
     anew &= reading.log.stored
     minimum = np.where(anew, 1, services.vectors.min_interactions)
-    interests = await asyncio.to_thread(
-        aggregate, reading.log.histories, reading.embeddings, reading.usable, minimum
-    )
+    interests = reading.sums.interests(minimum)
     await _write(services, members, reading.log, interests, anew)
     few = interests.posts < minimum
     return list(_results(members, reading, interests, few))
-
-
-async def _read(services: Services, members: Sequence[Member]) -> Reading:
-    settings = services.vectors
-    async with (
-        services.database.connection() as connection,
-        connection.transaction(isolation="repeatable_read", readonly=True),
-    ):
-        log = await actions.read_log(
-            connection,
-            [member.user for member in members],
-            settings.lookback,
-            services.scheme,
-            settings.max_posts,
-        )
-        wanted = log.histories.distinct_posts
-        embeddings, embedded = await posts.read_embeddings(
-            connection, wanted, settings.model_version
-        )
-        lost = np.zeros(len(wanted), dtype=np.bool_)
-        if not embedded.all():
-            lost[~embedded] = ~await posts.existing(connection, wanted[~embedded])
-    return Reading(log, embeddings, embedded, usable(embeddings), lost)
 
 
 async def _write(
@@ -112,12 +71,13 @@ async def _write(
     """Store the vectors made, and remove those of which nothing is left."""
     made, left = interests.made & log.exists, ~interests.made & anew
     users = [member.user for member in members]
-    async with services.database.connection() as connection, connection.transaction():
+    model_version = services.scheme.stored_as(services.vectors.model_version)
+    async with services.database.connection() as connection:
         await vectors.upsert(
             connection,
             list(compress(users, made)),
             interests.vectors[made],
-            services.scheme.stored_as(services.vectors.model_version),
+            model_version,
             log.read_at,
         )
         await vectors.remove(connection, list(compress(users, left)), log.read_at)

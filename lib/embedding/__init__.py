@@ -1,6 +1,6 @@
 """The mathematics of interest vectors: arrays in, arrays out; no I/O, no clock."""
 
-from lib.embedding.aggregate import Interests, aggregate, usable
+from lib.embedding.aggregate import Interests, Sums, aggregate, usable
 from lib.embedding.history import Histories
 from lib.embedding.schemes import BASELINE, RETRACTIONS, Scheme
 from lib.embedding.similarity import calculate_similarity
@@ -14,6 +14,7 @@ __all__ = [
     "Histories",
     "Interests",
     "Scheme",
+    "Sums",
     "aggregate",
     "calculate_similarity",
     "usable",

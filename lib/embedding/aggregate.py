@@ -11,6 +11,9 @@ from lib.errors import EmbeddingError
 CANCELLED = 1e-9
 """Below this share of its parts' length a sum is rounding noise, not a direction."""
 
+CHUNK = 1024
+"""So many embeddings are gathered at a time: what a processor's cache holds."""
+
 
 @dataclass(frozen=True)
 class Interests:
@@ -27,12 +30,79 @@ class Interests:
     weights: NDArray[np.float64]
 
 
-def usable(embeddings: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Which rows are directions: finite and not zero. (p, d) -> (p,)."""
+def lengths(embeddings: NDArray[np.float32]) -> NDArray[np.float64]:
+    """How long each row is; 0 for what is no direction: zeros, or not finite. (p, d) -> (p,)."""
     with np.errstate(over="ignore", invalid="ignore"):
         squares = np.einsum("pd,pd->p", embeddings, embeddings, dtype=np.float64)
-    directions: NDArray[np.bool_] = np.isfinite(squares) & (squares > 0)
-    return directions
+    return np.sqrt(np.where(np.isfinite(squares), squares, 0.0))
+
+
+def usable(embeddings: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Which rows are directions: finite and not zero. (p, d) -> (p,)."""
+    return lengths(embeddings) > 0
+
+
+class Sums:
+    """The weighted sums of n users' posts, which may come in any number of blocks."""
+
+    def __init__(self, users: int, dimensions: int) -> None:
+        self._totals = np.zeros((users, dimensions))
+        self._sizes = np.zeros(users)
+        self._posts = np.zeros(users, dtype=np.int64)
+        self._weights = np.zeros(users)
+
+    def add(
+        self,
+        histories: Histories,
+        start: int,
+        rows: NDArray[np.intp],
+        vectors: NDArray[np.float32],
+        sizes: NDArray[np.float64],
+    ) -> None:
+        """Add b of the distinct posts, those from `start` on.
+
+        `rows`: (b,) where among `vectors`, (r, d), each post's embedding stands; `sizes`: (b,) its
+        length, 0 for a post that does not count, whose row is not looked at.
+        """
+        places = histories.places - start
+        inside = np.flatnonzero((places >= 0) & (places < len(rows)))
+        inside = inside[sizes[places[inside]] != 0]
+        places, weights, owners = (
+            places[inside],
+            histories.weights[inside],
+            histories.owners[inside],
+        )
+        users = len(self._totals)
+        self._posts += np.bincount(owners[weights > 0], minlength=users)
+        self._weights += np.bincount(owners, weights, users)
+        self._sizes += np.bincount(owners, np.abs(weights) * sizes[places], users)
+        places = rows[places]
+        bounds = np.searchsorted(owners, np.arange(users + 1)).tolist()
+        buffer = np.empty((CHUNK, vectors.shape[1]), dtype=np.float32)
+        for user in range(users):
+            for first in range(bounds[user], bounds[user + 1], CHUNK):
+                chunk = slice(first, min(first + CHUNK, bounds[user + 1]))
+                # `mode` lets it write to `out` without a copy; no place is out of bounds
+                parts = vectors.take(
+                    places[chunk], axis=0, out=buffer[: chunk.stop - first], mode="clip"
+                )
+                self._totals[user] += np.einsum("p,pd->d", weights[chunk], parts)
+
+    def interests(self, minimum: NDArray[np.int64]) -> Interests:
+        """Normalise what was added: `u = normalise(sum_p w_p e_p)`.
+
+        `minimum`: (n,) how many posts of positive weight a user's vector takes. Raises
+        EmbeddingError where a sum is not finite.
+        """
+        enough = (self._posts >= minimum) & (self._posts > 0)
+        norms = np.linalg.norm(self._totals, axis=1)
+        if not np.isfinite(norms[enough]).all():
+            found = norms[enough][~np.isfinite(norms[enough])][0]
+            raise EmbeddingError(f"expected a finite sum, got one of length {found}")
+        made = enough & (norms > CANCELLED * self._sizes)
+        vectors = np.zeros(self._totals.shape, dtype=np.float32)
+        vectors[made] = self._totals[made] / norms[made, None]
+        return Interests(vectors, made, self._posts, self._weights)
 
 
 def aggregate(
@@ -41,32 +111,13 @@ def aggregate(
     counts: NDArray[np.bool_],
     minimum: NDArray[np.int64],
 ) -> Interests:
-    """Sum each user's posts by weight and normalise: `u = normalise(sum_p w_p e_p)`.
+    """Sum each user's posts by weight and normalise, all posts at once.
 
     `embeddings`: (p, d) in the order of `histories.distinct_posts`; `counts`: (p,) which of them
     count; `minimum`: (n,) how many posts of positive weight a user's vector takes. Raises
     EmbeddingError where a sum is not finite.
     """
-    users = len(histories.offsets) - 1
-    vectors = np.zeros((users, embeddings.shape[1]), dtype=np.float32)
-    made = np.zeros(users, dtype=np.bool_)
-    posts = np.zeros(users, dtype=np.int64)
-    weights = np.zeros(users, dtype=np.float64)
-    for user in range(users):
-        mine = slice(histories.offsets[user], histories.offsets[user + 1])
-        places, weight = histories.places[mine], histories.weights[mine]
-        kept = counts[places]
-        places, weight = places[kept], weight[kept]
-        posts[user] = np.count_nonzero(weight > 0)
-        weights[user] = weight.sum()
-        if posts[user] < minimum[user] or posts[user] == 0:
-            continue
-        parts = embeddings[places].astype(np.float64)
-        total = weight @ parts
-        length = np.linalg.norm(total)
-        if not np.isfinite(length):
-            raise EmbeddingError(f"expected a finite sum, got one of length {length}")
-        if length > CANCELLED * (np.abs(weight) @ np.linalg.norm(parts, axis=1)):
-            vectors[user] = total / length
-            made[user] = True
-    return Interests(vectors, made, posts, weights)
+    sums = Sums(len(histories.offsets) - 1, embeddings.shape[1])
+    sizes = np.where(counts, np.linalg.norm(embeddings.astype(np.float64), axis=1), 0.0)
+    sums.add(histories, 0, np.arange(len(embeddings)), embeddings, sizes)
+    return sums.interests(minimum)

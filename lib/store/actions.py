@@ -1,5 +1,6 @@
 """The platform's log: what a slice of users did with which posts."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -31,6 +32,11 @@ class Log:
     stored: NDArray[np.bool_]
 
 
+PLAIN_ACTIONS = 1000
+"""Up to so many actions of a user come as they are: summing them is cheaper here than there."""
+
+# Whoever took something back or did more than a thousand things is `intricate`, and looked at a
+# second time. For all others Postgres hands out what there is: it need not sum, sort or cut off.
 READ_LOG = """
 SELECT
   clock_timestamp() AS read_at,
@@ -39,50 +45,70 @@ SELECT
     SELECT FROM user_embeddings AS held
     WHERE held.user_id = slice.user_id AND held.embedding IS NOT NULL
   ) AS stored,
-  log.*
-FROM unnest($1::UUID[]) WITH ORDINALITY AS slice (user_id, place)
-CROSS JOIN LATERAL (
-  WITH action AS MATERIALIZED (
-    SELECT post_id, action_type, created_at, id
+  CASE WHEN intricate THEN summed.contributions ELSE coalesce(plain.contributions, '') END
+    AS contributions,
+  CASE WHEN intricate THEN summed.actions ELSE plain.actions END AS actions,
+  CASE WHEN intricate THEN (
+    SELECT count(*)
     FROM action_log
     WHERE user_id = slice.user_id AND created_at >= statement_timestamp() - $2::INTERVAL
-  ),
-  retraction AS MATERIALIZED (
-    SELECT DISTINCT ON (post_id, retracts.action_type)
-      post_id, retracts.action_type, created_at, id
-    FROM action
-    JOIN unnest($5::TEXT[], $6::TEXT[]) AS retracts (retraction_type, action_type)
-      ON retracts.retraction_type = action.action_type
-    ORDER BY post_id, retracts.action_type, created_at DESC, id DESC
-  ),
-  contribution AS (
-    SELECT post_id, sum(weight) AS weight, max(created_at) AS acted_at, count(*) AS actions
-    FROM action
-    JOIN unnest($3::TEXT[], $4::FLOAT8[]) AS scheme (action_type, weight) USING (action_type)
-    WHERE NOT EXISTS (
-      SELECT FROM retraction
-      WHERE retraction.post_id = action.post_id
-        AND retraction.action_type = action.action_type
-        AND (retraction.created_at, retraction.id) > (action.created_at, action.id)
-    )
-    GROUP BY post_id
-  ),
-  strongest AS MATERIALIZED (
-    SELECT *
-    FROM contribution
-    WHERE weight <> 0
-    ORDER BY abs(weight) DESC, post_id
-    LIMIT $7
-  )
+      AND action_type <> ALL ($8::TEXT[])
+  ) ELSE plain.unknown END AS unknown,
+  intricate AND EXISTS (
+    SELECT FROM action_log
+    WHERE user_id = slice.user_id AND created_at >= statement_timestamp() - $2::INTERVAL
+      AND action_type = ANY ($5::TEXT[])
+  ) AS retracted
+FROM unnest($1::UUID[]) WITH ORDINALITY AS slice (user_id, place)
+CROSS JOIN LATERAL (
+  SELECT
+    -- where a part is NULL, nothing is added
+    string_agg(
+      uuid_send(post_id) || float8send(($4::FLOAT8[])[place]) || timestamptz_send(created_at), ''
+    ) AS contributions,
+    count(place) AS actions,
+    count(*) FILTER (WHERE place IS NULL AND action_type <> ALL ($8::TEXT[])) AS unknown,
+    count(*) > least($7::BIGINT, $9::BIGINT)
+      OR coalesce(bool_or(place IS NULL AND action_type = ANY ($5::TEXT[])), false) AS intricate
+  FROM (
+    SELECT post_id, action_type, created_at, array_position($3::TEXT[], action_type) AS place
+    FROM action_log
+    WHERE user_id = slice.user_id AND created_at >= statement_timestamp() - $2::INTERVAL
+    LIMIT least($7::BIGINT, $9::BIGINT) + 1
+  ) AS action
+) AS plain
+CROSS JOIN LATERAL (
   SELECT
     coalesce(string_agg(
       uuid_send(post_id) || float8send(weight) || timestamptz_send(acted_at), ''
     ), '') AS contributions,
-    coalesce(sum(actions), 0)::BIGINT AS actions,
-    (SELECT count(*) FROM action WHERE action_type <> ALL ($8::TEXT[])) AS unknown,
-    EXISTS (SELECT FROM retraction) AS retracted
-  FROM strongest
-) AS log
+    coalesce(sum(actions), 0)::BIGINT AS actions
+  FROM (
+    SELECT post_id, sum(weight) AS weight, max(created_at) AS acted_at, count(*) AS actions
+    FROM action_log AS action
+    JOIN unnest($3::TEXT[], $4::FLOAT8[]) AS scheme (action_type, weight) USING (action_type)
+    WHERE plain.intricate
+      AND user_id = slice.user_id AND created_at >= statement_timestamp() - $2::INTERVAL
+      AND NOT EXISTS (
+        SELECT FROM (
+          SELECT DISTINCT ON (post_id, retracts.action_type)
+            post_id, retracts.action_type, created_at, id
+          FROM action_log
+          JOIN unnest($5::TEXT[], $6::TEXT[]) AS retracts (retraction_type, action_type)
+            ON retracts.retraction_type = action_log.action_type
+          WHERE user_id = slice.user_id AND created_at >= statement_timestamp() - $2::INTERVAL
+          ORDER BY post_id, retracts.action_type, created_at DESC, id DESC
+        ) AS retraction
+        WHERE retraction.post_id = action.post_id
+          AND retraction.action_type = action.action_type
+          AND (retraction.created_at, retraction.id) > (action.created_at, action.id)
+      )
+    GROUP BY post_id
+    HAVING sum(weight) <> 0
+    ORDER BY abs(sum(weight)) DESC, post_id
+    LIMIT $7::BIGINT
+  ) AS strongest
+) AS summed
 ORDER BY slice.place
 """
 
@@ -109,10 +135,12 @@ async def read_log(
         list(RETRACTIONS.values()),
         max_posts,
         list(scheme.known_actions),
+        PLAIN_ACTIONS,
     )
+    packed = [row["contributions"] for row in rows]
     return Log(
         read_at=rows[0]["read_at"],
-        histories=Histories.unpack([row["contributions"] for row in rows]),
+        histories=await asyncio.to_thread(Histories.unpack, packed),
         actions=np.array([row["actions"] for row in rows], dtype=np.int64),
         unknown=np.array([row["unknown"] for row in rows], dtype=np.int64),
         retracted=np.array([row["retracted"] for row in rows], dtype=np.bool_),
@@ -123,7 +151,7 @@ async def read_log(
 
 ACTIVE_USERS = """
 SELECT user_id FROM (
-  SELECT user_id FROM action_log WHERE created_at >= $1
+  SELECT user_id FROM action_log WHERE created_at >= $1::TIMESTAMPTZ
   UNION
   SELECT user_id FROM embedding.due
 ) AS active

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import asyncpg
 from pgvector.asyncpg import register_vector
@@ -31,6 +32,25 @@ FROM pg_extension e
 JOIN pg_namespace n ON n.oid = e.extnamespace
 WHERE e.extname = 'vector'
 """
+
+
+class Unprepared(asyncpg.Connection):  # type: ignore[misc]  # asyncpg comes without types
+    """Runs a statement in one round trip and leaves nothing of it on the server.
+
+    A transaction pooler may give every transaction another server, so nothing can stay prepared.
+    asyncpg then asks before each execution what the statement's arguments and results are. Here the
+    first answer is remembered: a statement's own text must settle the types of both.
+    """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._described: dict[tuple[Any, ...], Any] = {}
+
+    async def _get_statement(self, query: str, *arguments: Any, **options: Any) -> Any:
+        asked = (query, *options.items())
+        if asked not in self._described:
+            self._described[asked] = await super()._get_statement(query, *arguments, **options)
+        return self._described[asked]
 
 
 class Database:
@@ -73,6 +93,7 @@ class Database:
                     command_timeout=STATEMENT_SECONDS,
                     max_inactive_connection_lifetime=IDLE_SECONDS,
                     statement_cache_size=0 if self._settings.pooled else 100,
+                    connection_class=Unprepared if self._settings.pooled else asyncpg.Connection,
                     init=_register_vector,
                     reset=_nothing_to_reset,
                 )

@@ -41,14 +41,15 @@ class Result:
     reason: str | None = None
 
 
-LOCK_RUN = """
-SELECT finished_at IS NULL FROM embedding.runs WHERE id = $1 FOR UPDATE
-"""
-
+# The run's row is locked before a user is struck off: whoever closes the last users of a run sees,
+# in the statement after this one, what all others have closed.
 CLOSE_USERS = """
-WITH closed AS (
-  DELETE FROM embedding.run_users
-  WHERE run_id = $1 AND page = $2 AND user_id = ANY ($3::UUID[])
+WITH run AS MATERIALIZED (
+  SELECT id FROM embedding.runs WHERE id = $1::UUID AND finished_at IS NULL FOR UPDATE
+),
+closed AS (
+  DELETE FROM embedding.run_users USING run
+  WHERE run_id = run.id AND page = $2::INTEGER AND user_id = ANY ($3::UUID[])
   RETURNING user_id
 ),
 result AS (
@@ -99,7 +100,7 @@ UPDATE embedding.runs SET
     WHEN (SELECT page FROM embedding.run_users WHERE run_id = $1 ORDER BY page LIMIT 1) IS NULL
     THEN clock_timestamp()
   END
-WHERE id = $1
+WHERE id = $1::UUID AND finished_at IS NULL
 """
 
 
@@ -112,8 +113,6 @@ async def close_users(
     as it is. The run is finished with its last user.
     """
     async with connection.transaction():
-        if not await connection.fetchval(LOCK_RUN, run):
-            return
         await connection.execute(
             CLOSE_USERS,
             run,

@@ -112,7 +112,7 @@ member AS (
   FROM (
     SELECT DISTINCT user_id, false AS remake
     FROM action_log
-    WHERE created_at >= $2 AND created_at < $3
+    WHERE created_at >= $2::TIMESTAMPTZ AND created_at < $3::TIMESTAMPTZ
     UNION ALL
     SELECT user_id, reason IN ('retraction', 'deleted_post') FROM due
     UNION ALL

@@ -23,8 +23,14 @@ class Stored:
 
 UPSERT = """
 INSERT INTO user_embeddings AS stored (user_id, embedding, model_version, generated_at, updated_at)
-SELECT $1, $2, $3, $4, clock_timestamp()
-WHERE EXISTS (SELECT FROM users WHERE id = $1)
+SELECT made.user_id, made.embedding, $3::TEXT, $4::TIMESTAMPTZ, clock_timestamp()
+FROM unnest(
+  $1::UUID[],
+  -- never evaluated: it makes $2 an array of the column's type, whatever schema that lives in
+  coalesce($2, ARRAY(SELECT embedding FROM user_embeddings))
+) AS made (user_id, embedding)
+WHERE EXISTS (SELECT FROM users WHERE users.id = made.user_id)
+ORDER BY made.user_id
 ON CONFLICT (user_id) DO UPDATE SET
   embedding = excluded.embedding,
   model_version = excluded.model_version,
@@ -44,11 +50,13 @@ async def upsert(
 ) -> None:
     """Write the vectors, (n, 384), of those users who exist, unless a newer read is stored.
 
-    `users` in order, so that two writers never wait for each other crosswise; all or nothing.
+    In the order of the users' ids, so that two writers never wait for each other crosswise; all or
+    nothing.
     """
-    rows = zip(users, map(Vector, vectors), strict=True)
     if users:
-        await connection.executemany(UPSERT, [(*row, model_version, generated_at) for row in rows])
+        await connection.execute(
+            UPSERT, users, list(map(Vector, vectors)), model_version, generated_at
+        )
 
 
 REMOVE = """

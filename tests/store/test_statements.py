@@ -3,8 +3,10 @@
 import ast
 import re
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
+import asyncpg
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -91,3 +93,45 @@ def test_sql_is_nowhere_but_in_the_store():
     for path in ELSEWHERE:
         for node in ast.walk(ast.parse(path.read_text())):
             assert not is_sql(node), f"{path}: {ast.unparse(node)}"
+
+
+CHANGED = """
+ALTER TABLE post_embeddings DROP CONSTRAINT post_embeddings_post_id_fkey;
+ALTER TABLE posts ALTER id TYPE TEXT;
+ALTER TABLE post_embeddings
+  ALTER post_id TYPE TEXT, ALTER model_version TYPE NAME, ALTER updated_at TYPE TIMESTAMP,
+  ALTER embedding TYPE REAL[];
+ALTER TABLE action_log
+  ALTER id TYPE TEXT, ALTER post_id TYPE TEXT, ALTER action_type TYPE NAME,
+  ALTER created_at TYPE TIMESTAMP
+"""
+
+
+async def test_statement_settles_the_types_of_its_arguments_and_results(
+    connection: asyncpg.Connection,
+):
+    """What is remembered of it must stay true, whatever becomes of the platform's columns."""
+    statements = [
+        value
+        for path in STORE
+        if path.stem != "__init__"
+        for name, value in vars(import_module(f"lib.store.{path.stem}")).items()
+        if name.isupper() and isinstance(value, str) and SQL.match(value)
+    ]
+    assert len(statements) > 20
+    before = [await described(connection, statement) for statement in statements]
+    assert None not in before
+    await connection.execute("ALTER TABLE action_log ALTER id DROP IDENTITY;" + CHANGED)
+    for statement, types in zip(statements, before, strict=True):
+        assert await described(connection, statement) in (types, None), statement
+
+
+async def described(connection: asyncpg.Connection, statement: str) -> list[str] | None:
+    """Return the types of a statement's arguments and results; None if it cannot run any more."""
+    try:
+        async with connection.transaction():
+            prepared = await connection.prepare(statement)
+    except asyncpg.PostgresError:
+        return None
+    columns = [attribute.type for attribute in prepared.get_attributes()]
+    return [kind.name for kind in (*prepared.get_parameters(), *columns)]
