@@ -40,11 +40,12 @@ PLAIN_ACTIONS = 1000
 READ_LOG = """
 SELECT
   clock_timestamp() AS read_at,
-  EXISTS (SELECT FROM users WHERE users.id = slice.user_id) AS exists,
-  EXISTS (
-    SELECT FROM user_embeddings AS held
+  -- not EXISTS: that may be answered by reading all users there are, once a slice
+  (SELECT true FROM users WHERE users.id = slice.user_id) IS NOT NULL AS exists,
+  (
+    SELECT true FROM user_embeddings AS held
     WHERE held.user_id = slice.user_id AND held.embedding IS NOT NULL
-  ) AS stored,
+  ) IS NOT NULL AS stored,
   CASE WHEN intricate THEN summed.contributions ELSE coalesce(plain.contributions, '') END
     AS contributions,
   CASE WHEN intricate THEN summed.actions ELSE plain.actions END AS actions,

@@ -29,7 +29,7 @@ FROM unnest(
   -- never evaluated: it makes $2 an array of the column's type, whatever schema that lives in
   coalesce($2, ARRAY(SELECT embedding FROM user_embeddings))
 ) AS made (user_id, embedding)
-WHERE EXISTS (SELECT FROM users WHERE users.id = made.user_id)
+WHERE (SELECT true FROM users WHERE users.id = made.user_id)
 ORDER BY made.user_id
 ON CONFLICT (user_id) DO UPDATE SET
   embedding = excluded.embedding,

@@ -1,0 +1,40 @@
+"""The targets of `make bench`."""
+
+import math
+from collections.abc import Iterator
+
+from bench.findings import LARGE, USUAL, Findings
+from bench.target import Target, most, times
+
+REQUEST_BYTES = 1_000_000
+SPEED = 6000
+
+
+def targets(findings: Findings) -> Iterator[Target]:
+    """Yield every target that one run of the bench can tell of."""
+    plain = findings.plain
+    yield times(
+        f"against the loop, without Redis, PAGE_SIZE {USUAL}",
+        15,
+        plain.loop.median / plain.pages[USUAL].median,
+    )
+    for standing, wanted in zip(findings.served, (12, 40, 80), strict=True):
+        yield times(
+            f"{1000 * standing.round_trip:g} ms away: the same with Redis, PAGE_SIZE {LARGE}",
+            wanted,
+            standing.loop.median / standing.pages[LARGE].median,
+        )
+    if plain.floor:
+        found = plain.pages[USUAL].median / plain.floor.median
+        yield most(f"against the floor, PAGE_SIZE {USUAL}, times", 1.5, found, 2)
+    speed = 1000 / plain.pages[USUAL].median
+    what = f"users a second, one process, before Redis, PAGE_SIZE {USUAL}"
+    yield Target(what, f"{SPEED:,}", f"{speed:,.0f}", speed >= SPEED)
+    yield most("memory of the function, MB", 200, findings.whole.memory, 0)
+    pooled = findings.traffic[0]
+    yield most("round trips to Postgres a slice", 12, pooled.per_slice, 0)
+    needed = math.ceil(pooled.redis_bytes / REQUEST_BYTES)
+    yield most("requests to Redis a slice", needed, pooled.redis_requests, 0)
+    yield most("messages to QStash a page", 1, pooled.publishes, 0)
+    imports = findings.imports.function / findings.imports.others
+    yield most("import time, of what others' modules take alone", 1.2, imports, 2)
