@@ -49,17 +49,17 @@ SELECT
   CASE WHEN intricate THEN summed.contributions ELSE coalesce(plain.contributions, '') END
     AS contributions,
   CASE WHEN intricate THEN summed.actions ELSE plain.actions END AS actions,
-  CASE WHEN intricate THEN (
+  CASE WHEN many THEN (
     SELECT count(*)
     FROM action_log
     WHERE user_id = slice.user_id AND created_at >= statement_timestamp() - $2::INTERVAL
       AND action_type <> ALL ($8::TEXT[])
   ) ELSE plain.unknown END AS unknown,
-  intricate AND EXISTS (
+  CASE WHEN many THEN EXISTS (
     SELECT FROM action_log
     WHERE user_id = slice.user_id AND created_at >= statement_timestamp() - $2::INTERVAL
       AND action_type = ANY ($5::TEXT[])
-  ) AS retracted
+  ) ELSE intricate END AS retracted
 FROM unnest($1::UUID[]) WITH ORDINALITY AS slice (user_id, place)
 CROSS JOIN LATERAL (
   SELECT
@@ -69,6 +69,7 @@ CROSS JOIN LATERAL (
     ) AS contributions,
     count(place) AS actions,
     count(*) FILTER (WHERE place IS NULL AND action_type <> ALL ($8::TEXT[])) AS unknown,
+    count(*) > least($7::BIGINT, $9::BIGINT) AS many,
     count(*) > least($7::BIGINT, $9::BIGINT)
       OR coalesce(bool_or(place IS NULL AND action_type = ANY ($5::TEXT[])), false) AS intricate
   FROM (
@@ -86,24 +87,30 @@ CROSS JOIN LATERAL (
     coalesce(sum(actions), 0)::BIGINT AS actions
   FROM (
     SELECT post_id, sum(weight) AS weight, max(created_at) AS acted_at, count(*) AS actions
-    FROM action_log AS action
-    JOIN unnest($3::TEXT[], $4::FLOAT8[]) AS scheme (action_type, weight) USING (action_type)
-    WHERE plain.intricate
-      AND user_id = slice.user_id AND created_at >= statement_timestamp() - $2::INTERVAL
-      AND NOT EXISTS (
-        SELECT FROM (
-          SELECT DISTINCT ON (post_id, retracts.action_type)
-            post_id, retracts.action_type, created_at, id
-          FROM action_log
-          JOIN unnest($5::TEXT[], $6::TEXT[]) AS retracts (retraction_type, action_type)
-            ON retracts.retraction_type = action_log.action_type
-          WHERE user_id = slice.user_id AND created_at >= statement_timestamp() - $2::INTERVAL
-          ORDER BY post_id, retracts.action_type, created_at DESC, id DESC
-        ) AS retraction
-        WHERE retraction.post_id = action.post_id
-          AND retraction.action_type = action.action_type
-          AND (retraction.created_at, retraction.id) > (action.created_at, action.id)
-      )
+    FROM (
+      SELECT
+        post_id,
+        created_at,
+        ($4::FLOAT8[])[place] AS weight,
+        bool_or(retracts) OVER (PARTITION BY post_id, place ORDER BY created_at DESC, id DESC)
+          AS retracted
+      FROM (
+        SELECT
+          post_id,
+          created_at,
+          id,
+          action_type = ANY ($5::TEXT[]) AS retracts,
+          array_position(
+            $3::TEXT[],
+            coalesce(($6::TEXT[])[array_position($5::TEXT[], action_type)], action_type)
+          ) AS place
+        FROM action_log
+        WHERE plain.intricate
+          AND user_id = slice.user_id AND created_at >= statement_timestamp() - $2::INTERVAL
+      ) AS action
+      WHERE place IS NOT NULL
+    ) AS contribution
+    WHERE NOT retracted
     GROUP BY post_id
     HAVING sum(weight) <> 0
     ORDER BY abs(sum(weight)) DESC, post_id
