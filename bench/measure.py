@@ -22,14 +22,14 @@ from bench.warmth import warmths
 from dev.postgres import Postgres
 from dev.valkey import Valkey
 from lib.batch import Services
-from lib.batch.page import SLICE
+from lib.batch.page import SMALL_SLICE
 from lib.settings import DatabaseSettings
 
 ROUND_TRIPS = (0.001, 0.005)
 WITHOUT_REDIS = {"CACHE_MODE": "off"}
 ROUNDS_NEAR = 5
 ROUNDS = 3
-IMPORT_ROUNDS = 5
+IMPORT_ROUNDS = 12
 PHASED = 4000
 RUNS = 2
 
@@ -123,7 +123,7 @@ async def _cold(platform: Platform, places: Places) -> Spread:
 async def _phases(platform: Platform, places: Places) -> dict[str, float]:
     settings = DatabaseSettings.load(places.environ({}))
     async with running(places, {}) as services:
-        return await phases(platform, services, settings, SLICE, PHASED)
+        return await phases(platform, services, settings, SMALL_SLICE, PHASED)
 
 
 async def _served(platform: Platform, places: Places) -> Standing:

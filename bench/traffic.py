@@ -15,7 +15,7 @@ from dev.serve import serve
 from dev.stack import REDIS_TOKEN
 from dev.upstash import Upstash
 from lib.batch import Services
-from lib.batch.page import SLICE
+from lib.batch.page import SMALL_SLICE
 
 TRIES = 5
 TURNS = {b"Q", b"S", b"H"}
@@ -79,7 +79,7 @@ async def _page(
     """
     taken = []
     for _ in range(TRIES):
-        run = await plan(sized(services, slices * SLICE), platform)
+        run = await plan(sized(services, slices * SMALL_SLICE), platform)
         counts.clear()
         await work(services, run, 0)
         taken.append(counts.copy())

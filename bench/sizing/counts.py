@@ -4,7 +4,7 @@ import math
 from collections import Counter
 from dataclasses import dataclass
 
-from lib.batch.page import SLICE
+from lib.batch.page import slice_size
 from lib.cache import PIPELINE_BYTES
 from lib.settings import CacheMode
 
@@ -118,8 +118,9 @@ def _slices(load: Load) -> dict[int, int]:
     full, rest = divmod(load.users, load.page_size)
     found: Counter[int] = Counter()
     for page, pages in ((load.page_size, full), (rest, 1)):
-        whole, last = divmod(page, SLICE)
-        found[SLICE] += whole * pages
+        size = slice_size(page)
+        whole, last = divmod(page, size)
+        found[size] += whole * pages
         found[last] += pages
     return {size: number for size, number in found.items() if size and number}
 

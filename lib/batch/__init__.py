@@ -1,6 +1,5 @@
 """The batch: a tick plans who is due, pages turn what they did into vectors."""
 
-from lib.batch.failure import pass_over
 from lib.batch.page import Progress, work_page
 from lib.batch.plan import Plan, find_users_for_embedding_update, start_run
 from lib.batch.services import Services
@@ -12,7 +11,6 @@ __all__ = [
     "Services",
     "find_users_for_embedding_update",
     "generate_user_interest_embedding",
-    "pass_over",
     "process_batch_user_embeddings",
     "start_run",
     "work_page",

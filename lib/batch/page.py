@@ -20,8 +20,14 @@ from lib.store.results import Result
 from lib.store.runs import Run
 
 SLICE = 500
+SMALL_SLICE = 250
 IN_FLIGHT = 2
 """Slices worked off side by side: one is computed while Postgres works for the other."""
+
+
+def slice_size(users: int) -> int:
+    """Return how many users of a page go together: at most SLICE, and half if that makes two."""
+    return min(SLICE, max(SMALL_SLICE, -(-users // IN_FLIGHT)))
 
 
 @dataclass
@@ -57,7 +63,7 @@ async def work_page(services: Services, page: Page, stop_at: float) -> Progress:
 async def _work(
     services: Services, page: Page, members: list[Member], stop_at: float, progress: Progress
 ) -> None:
-    slices = deque(batched(members, SLICE))
+    slices = deque(batched(members, slice_size(len(members))))
     unwritten = len(slices)
 
     async def work() -> None:

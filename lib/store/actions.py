@@ -113,7 +113,9 @@ CROSS JOIN LATERAL (
     WHERE NOT retracted
     GROUP BY post_id
     HAVING sum(weight) <> 0
-    ORDER BY abs(sum(weight)) DESC, post_id
+    ORDER BY
+      CASE WHEN plain.many THEN abs(sum(weight)) END DESC,
+      CASE WHEN plain.many THEN post_id END
     LIMIT $7::BIGINT
   ) AS strongest
 ) AS summed

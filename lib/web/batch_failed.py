@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from lib.batch import pass_over
+from lib.batch.failure import pass_over
 from lib.qstash.delivery import failure_callback
 from lib.qstash.message import Page, Start, parse_failure
 from lib.qstash.queue import Queue
