@@ -86,8 +86,8 @@ def _phases(findings: Findings) -> Table:
         for part, things in parts.items()
     ]
     note = f"""
-Warm pages of one slice, {SMALL_SLICE} users, so that nearly everything happens one after another, near
-and with Redis. Names in capitals are those of statements in `lib/store/`, the time is that until
+Warm pages of one slice, {SMALL_SLICE} users, so that nearly everything happens one after another,
+near and with Redis. Names in capitals are those of statements in `lib/store/`, the time is that until
 asyncpg has their answer; `{REST}` is when nothing of all the others is under way."""
     return Table("Where the time goes", ("", "us a user", "share", "of which"), rows, note)
 
@@ -140,7 +140,8 @@ def _traffic(findings: Findings) -> Table:
         "MB",
         "to QStash",
     )
-    note = f"A page of one slice, {SMALL_SLICE} users. Counted are messages after which a client waits."
+    note = f"""
+A page of one slice, {SMALL_SLICE} users. Counted are messages after which a client waits."""
     return Table("What a page sends", head, rows, note)
 
 

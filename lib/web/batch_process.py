@@ -35,7 +35,14 @@ def routes(environ: Environ) -> Sequence[Route]:
             case Page():
                 progress = await work_page(services, message, stop_at())
                 report = page_report(message.page, progress)
-        note("batch", **asdict(report), ms=round(1000 * (time.monotonic() - begun)))
+        note(
+            "batch",
+            **asdict(report),
+            ms=round(1000 * (time.monotonic() - begun)),
+            # of all post vectors that this instance ever needed
+            vectors_warm=services.warm.found,
+            vectors_read=services.warm.missed,
+        )
         return unavailable(report.body()) if report.trouble else done(report.body())
 
     async def get(_: Request) -> Response:

@@ -199,10 +199,10 @@ async def test_counts_are_what_a_real_run_takes(
     assert least <= seen.to_postgres <= most + seen.connecting
 
 
-async def test_bytes_of_a_cold_page_are_those_of_a_real_one(
+async def test_bytes_of_a_cold_slice_are_those_of_a_real_one(
     start: Start, connection: Connection, meter: Meter
 ):
-    seen = await work(start, connection, meter, Load(500, 500, posts=2_000))
+    seen = await work(start, connection, meter, Load(250, 250, posts=2_000))
     said = counts(seen.load)
     assert seen.from_postgres == pytest.approx(said.cold_bytes, rel=BYTES)
     assert seen.to_postgres == pytest.approx(said.in_bytes, rel=BYTES)
