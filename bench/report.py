@@ -87,8 +87,8 @@ def _phases(findings: Findings) -> Table:
     ]
     note = f"""
 Warm pages of one slice, {SMALL_SLICE} users, so that nearly everything happens one after another,
-near and with Redis. Names in capitals are those of statements in `lib/store/`, the time is that until
-asyncpg has their answer; `{REST}` is when nothing of all the others is under way."""
+near and with Redis. Names in capitals are those of statements in `lib/store/`, the time is that
+until asyncpg has their answer; `{REST}` is when nothing of all the others is under way."""
     return Table("Where the time goes", ("", "us a user", "share", "of which"), rows, note)
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import selectors
 
-SPEED = 50
+SPEED = 20
 
 
 class _Selector(selectors.DefaultSelector):

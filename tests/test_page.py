@@ -9,7 +9,7 @@ import pytest
 from asyncpg import Connection
 from valkey.asyncio import Valkey as Redis
 
-from dev import upstash
+from dev import qstash, upstash
 from dev.proxy import Proxy
 from dev.stack import Stack
 from tests.conftest import Start, trigger
@@ -250,6 +250,29 @@ async def test_a_cache_that_fails_one_slice_holds_back_no_other(
     await assert_mirrored(connection, redis)
     counted = await counts(connection)
     assert counted["processed"] == 1200, "each user is counted once"
+
+
+async def test_the_next_page_is_published_while_the_cache_is_written(
+    start: Start, connection: Connection, redis: Redis
+):
+    scene = await build(connection)
+    stack = await start({"PAGE_SIZE": "30"})
+    writing = asyncio.Event()
+
+    async def note(request: upstash.Request, stage: upstash.Stage) -> None:
+        if request.path == "/pipeline" and stage is upstash.Stage.ARRIVED:
+            writing.set()
+
+    async def wait(message: qstash.Message, stage: qstash.Stage) -> None:
+        if b'"page":1' in message.body and stage is qstash.Stage.ARRIVED:
+            async with asyncio.timeout(5):
+                await writing.wait()
+
+    stack.upstash.on_request = note
+    stack.broker.on_publish = wait
+    await trigger(stack)
+    assert [delivery.status for delivery in await stack.broker.drain()] == [200] * 3
+    await assert_converged(connection, redis, scene.users)
 
 
 async def test_a_get_in_development_does_a_few_users_and_says_what_it_did(
