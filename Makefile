@@ -31,10 +31,10 @@ check: $(VENV)/installed  ## style, types, and the direction of imports
 build: $(VENV)/installed  ## the real `vercel build`, and a page worked off by what it makes
 	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(RUN) -m dev.vercel_build
 
-bench: $(VENV)/installed  ## what a page costs, beside a loop over single users and the least it could cost; 3 minutes
+bench: $(VENV)/installed  ## what a page costs, beside a loop over single users and the least it could cost; 4 minutes
 	@$(RUN) -m bench
 
-bench-scale: $(VENV)/installed  ## the same pages at 10,000, 100,000 and 1,000,000 users; 20 minutes
+bench-scale: $(VENV)/installed  ## the same pages at 10,000, 100,000 and 1,000,000 users; 6 minutes
 	@$(RUN) -m bench.scale
 
 sizing: $(VENV)/installed  ## what a run takes and costs, by its size

@@ -12,10 +12,10 @@ from lib.settings import CacheMode
 # Upstash on runs of 4,000 users with 20 and with 100 actions. Headers of HTTP and TLS are not in.
 SET_BYTES = 4_770  # one SET in a pipeline's body; 4,690 of them are the 384 numbers as JSON
 DEL_BYTES = 55  # one key of a DEL
-CONTRIBUTION_BYTES = 32  # one post of one user: its id, weight and time
-POST_BYTES = 1_571  # the row of a post's vector; 1,544 of them are the vector
-POST_CHECK_BYTES = 39  # the row that says that a post has not changed
-POST_ID_BYTES = 20  # one post asked for
+CONTRIBUTION_BYTES = 32  # what one user did once: the post's id, the weight and the time
+POST_BYTES = 1_587  # the row of a post's vector; 1,544 of them are the vector
+POST_CHECK_BYTES = 24  # what says that a post has not changed
+POST_ID_BYTES = 33  # one post asked for: once, and once more if its vector is not there
 COPY_BYTES = 1_620  # a user's vector read back for Redis, and its time once more
 USER_OUT_BYTES = 120  # the rest of what Postgres says of a user
 SLICE_IN_BYTES = 12_000  # the statements of a slice, which a pooled connection spells out each time
@@ -80,11 +80,10 @@ def counts(load: Load) -> Counts:
     vectors = load.users - load.skipped
     copied = vectors if load.cache is CacheMode.WRITE else 0
     asked = sum(_distinct(size * load.actions, load.posts) * n for size, n in slices.items())
-    contributions = load.users * _distinct(load.actions, load.posts)
     commands, requests, redis_bytes = _redis(load, slices)
     warm = (
         load.users * USER_OUT_BYTES
-        + contributions * CONTRIBUTION_BYTES
+        + load.users * load.actions * CONTRIBUTION_BYTES
         + asked * POST_CHECK_BYTES
         + copied * COPY_BYTES
     )
@@ -102,7 +101,7 @@ def counts(load: Load) -> Counts:
         rows_read=round(load.users * (1 + load.actions) + asked) + 2 * copied,
         # the vectors; onto the work list and off it; the run, its progress and its counts
         rows_written=vectors + 2 * load.users + 1 + 2 * number,
-        cold_bytes=round(warm + asked * (POST_BYTES - POST_CHECK_BYTES)),
+        cold_bytes=round(warm + asked * POST_BYTES),
         warm_bytes=round(warm),
         in_bytes=round(
             number * SLICE_IN_BYTES

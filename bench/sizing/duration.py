@@ -25,10 +25,11 @@ class Rate:
     cpu: float
 
 
-MEASURED = Rate(page=240, user=0.46, action=0.0064, trip=1, hop=100, plan=0.006, cpu=0.53)
-"""Measured on 24 November 2026 on two cores that Postgres, Redis and both stand-ins shared: pages
-of 500 and 2,000 users with 20 and 100 actions, 10,000 posts, no delay; a plan of 1,000,000 users
-with 10 actions each in the window. Assumed, not measured: `trip` (one region) and `hop`."""
+MEASURED = Rate(page=30, user=0.21, action=0.002, trip=1, hop=100, plan=0.006, cpu=0.65)
+"""Measured on 24 November 2026 by `make bench` and `make bench-scale`, on two cores that Postgres,
+Redis and both stand-ins shared: warm pages of 100 to 2,000 users with 20 and 100 actions, with
+Redis and no delay; the plan of 1,000,000 users. Assumed, not measured: `trip` (one region) and
+`hop`."""
 
 
 def page_seconds(load: Load, rate: Rate) -> float:
