@@ -6,7 +6,7 @@ FIND_PYTHON := for python in python3.12 python3.13 python3.14 python3; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null && echo $$python && break; \
 	done
 
-.PHONY: demo dev test test-views check build bench bench-scale sizing clean
+.PHONY: demo dev test test-views test-pooler check build bench bench-scale sizing clean
 
 demo: $(VENV)/installed  ## a whole run, offline, and what came of it; DATA=folder for a data set of your own
 	@$(RUN) -m dev.demo $(DATA)
@@ -15,12 +15,15 @@ dev: $(VENV)/installed  ## the offline stack, until Ctrl-C
 	@$(RUN) -m dev.up $(DATA)
 
 test: $(VENV)/installed  ## everything, against real servers
-	@$(RUN) -m pytest --numprocesses 3 --dist worksteal
+	@$(RUN) -m pytest --numprocesses 3 --dist worksteal --ignore tests/test_pooler.py
 
 test-views: $(VENV)/installed  ## the runs once more: pgvector in a schema of its own, views for tables
 	@$(RUN) -m pytest --numprocesses 3 --dist worksteal --platform views \
 	  tests/test_chain.py tests/test_kills.py tests/test_outages.py tests/test_page.py tests/test_ticks.py \
 	  tests/store/test_actions.py tests/store/test_runs.py
+
+test-pooler: $(VENV)/installed  ## runs through a real pgbouncer, where that is installed
+	@$(RUN) -m pytest --numprocesses 3 --dist worksteal tests/test_pooler.py
 
 check: $(VENV)/installed  ## style, types, and the direction of imports
 	@$(VENV)/bin/ruff check .

@@ -16,7 +16,6 @@ from tests.scene import act, build
 SMALL = {"PAGE_SIZE": "3"}
 PAGES = 20
 
-ON_PLATFORMS = ["tables", "views"]
 
 
 async def test_a_chain_of_twenty_pages_gives_every_user_the_reference_s_vector(
