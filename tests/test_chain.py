@@ -17,7 +17,6 @@ SMALL = {"PAGE_SIZE": "3"}
 PAGES = 20
 
 
-
 async def test_a_chain_of_twenty_pages_gives_every_user_the_reference_s_vector(
     start: Start, connection: Connection, redis: Redis
 ):
