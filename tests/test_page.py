@@ -252,27 +252,34 @@ async def test_a_cache_that_fails_one_slice_holds_back_no_other(
     assert counted["processed"] == 1200, "each user is counted once"
 
 
-async def test_the_next_page_is_published_while_the_cache_is_written(
+async def test_the_next_page_is_published_once_and_while_the_cache_is_written(
     start: Start, connection: Connection, redis: Redis
 ):
-    scene = await build(connection)
-    stack = await start({"PAGE_SIZE": "30"})
-    writing = asyncio.Event()
+    scene = await build(connection, users=0)
+    await many_users(connection, 620, scene.posts)
+    stack = await start({"PAGE_SIZE": "600"})
+    writing, publishing = asyncio.Event(), asyncio.Event()
+    published = 0
 
-    async def note(request: upstash.Request, stage: upstash.Stage) -> None:
+    async def write(request: upstash.Request, stage: upstash.Stage) -> None:
         if request.path == "/pipeline" and stage is upstash.Stage.ARRIVED:
             writing.set()
+            async with asyncio.timeout(5):
+                await publishing.wait()
 
-    async def wait(message: qstash.Message, stage: qstash.Stage) -> None:
+    async def publish(message: qstash.Message, stage: qstash.Stage) -> None:
+        nonlocal published
         if b'"page":1' in message.body and stage is qstash.Stage.ARRIVED:
+            published += 1
+            publishing.set()
             async with asyncio.timeout(5):
                 await writing.wait()
 
-    stack.upstash.on_request = note
-    stack.broker.on_publish = wait
-    await trigger(stack)
-    assert [delivery.status for delivery in await stack.broker.drain()] == [200] * 3
-    await assert_converged(connection, redis, scene.users)
+    stack.upstash.on_request = write
+    stack.broker.on_publish = publish
+    assert await run(stack) == [200] * 3
+    assert published == 1, "after the last of two slices"
+    await assert_mirrored(connection, redis)
 
 
 async def test_a_get_in_development_does_a_few_users_and_says_what_it_did(
