@@ -2,20 +2,16 @@
 
 import argparse
 import asyncio
-import time
 from pathlib import Path
 
-from rich.console import Console
-
+from bench.account import Account
 from bench.measure import measure
 from bench.report import introduction, tables
-from bench.table import wrapped
 from dev.stack import ROOT
 
 USERS, ACTIONS, POSTS = 20_000, 100, 50_000
 LEAST = 2000  # the largest page
 COMMAND = "make bench"
-WIDTH = 140
 
 
 def main() -> None:
@@ -29,18 +25,9 @@ def main() -> None:
     if asked.users < LEAST:
         parser.error(f"expected {LEAST} users or more, got {asked.users}")
     command = COMMAND if asked.users == USERS else f"python -m bench --users {asked.users}"
-    console = Console(highlight=False, width=WIDTH)
-    begun = time.monotonic()
-
-    def say(what: str) -> None:
-        console.print(f"{time.monotonic() - begun:5.0f} s  {what} ...")
-
-    findings = asyncio.run(measure(asked.users, ACTIONS, POSTS, command, say))
-    for table in tables(findings):
-        table.show(console)
-    sections = (table.markdown() for table in tables(findings))
-    page = [wrapped(introduction(findings)) + "\n", *sections]
-    (asked.into / "RESULTS.md").write_text("\n".join(page), encoding="utf-8")
+    account = Account()
+    findings = asyncio.run(measure(asked.users, ACTIONS, POSTS, command, account.say))
+    account.give(introduction(findings), list(tables(findings)), asked.into / "RESULTS.md")
 
     from bench.plot import plot_costs  # noqa: PLC0415  # 30 MB that no function ever has
 

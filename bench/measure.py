@@ -1,10 +1,11 @@
 """The whole of `make bench`, from the servers' start to the findings."""
 
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 
+from bench.account import Say
 from bench.companion import companion
 from bench.conditions import conditions
 from bench.contest import Standing, contest, disagreement
@@ -32,8 +33,6 @@ ROUNDS = 3
 IMPORT_ROUNDS = 12
 PHASED = 4000
 RUNS = 2
-
-type Say = Callable[[str], None]
 
 
 async def measure(users: int, actions: int, posts: int, command: str, say: Say) -> Findings:

@@ -2,22 +2,18 @@
 
 import argparse
 import asyncio
-import time
 from pathlib import Path
 
-from rich.console import Console
-
+from bench.account import Account
 from bench.plot import plot_pages
 from bench.scale.measure import measure
 from bench.scale.report import introduction, tables
-from bench.table import wrapped
 from dev.stack import ROOT
 
 STEPS = (10_000, 100_000, 1_000_000)
 POSTS = 50_000
 COMMAND = "make bench-scale"
 LEAST = 10_000  # 20 pages, of which the 10th to the 20th are looked at
-WIDTH = 140
 
 
 def main() -> None:
@@ -38,18 +34,9 @@ def main() -> None:
         parser.error(f"expected ascending numbers of {LEAST} or more, got {asked.users}")
     shown = " ".join(map(str, asked.users))
     command = COMMAND if asked.users == list(STEPS) else f"python -m bench.scale --users {shown}"
-    console = Console(highlight=False, width=WIDTH)
-    begun = time.monotonic()
-
-    def say(what: str) -> None:
-        console.print(f"{time.monotonic() - begun:5.0f} s  {what} ...")
-
-    findings = asyncio.run(measure(asked.users, POSTS, command, say))
-    for table in tables(findings):
-        table.show(console)
-    sections = (table.markdown() for table in tables(findings))
-    page = [wrapped(introduction(findings)) + "\n", *sections]
-    (asked.into / "SCALE.md").write_text("\n".join(page), encoding="utf-8")
+    account = Account()
+    findings = asyncio.run(measure(asked.users, POSTS, command, account.say))
+    account.give(introduction(findings), list(tables(findings)), asked.into / "SCALE.md")
     plot_pages(findings.lone, asked.into / "pages.svg")
 
 

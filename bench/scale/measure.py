@@ -1,8 +1,9 @@
 """The whole of `make bench-scale`, from the server's start to the findings."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
+from bench.account import Say
 from bench.course import Course, run_course
 from bench.machine import machine
 from bench.platform import loaded
@@ -15,8 +16,6 @@ ACTIONS, WINDOW = 20, 10
 PAGE_SIZE = 500
 MOST_CACHED = 100_000
 CHAINS = (1, 2, 4)
-
-type Say = Callable[[str], None]
 
 
 async def measure(steps: Sequence[int], posts: int, command: str, say: Say) -> Findings:

@@ -1,6 +1,6 @@
 """The mathematics of interest vectors: arrays in, arrays out; no I/O, no clock."""
 
-from lib.embedding.aggregate import Interests, Sums, aggregate, usable
+from lib.embedding.aggregate import Interests, Sums
 from lib.embedding.history import Histories
 from lib.embedding.schemes import BASELINE, RETRACTIONS, Scheme
 from lib.embedding.similarity import calculate_similarity
@@ -15,7 +15,5 @@ __all__ = [
     "Interests",
     "Scheme",
     "Sums",
-    "aggregate",
     "calculate_similarity",
-    "usable",
 ]

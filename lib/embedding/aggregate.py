@@ -37,11 +37,6 @@ def lengths(embeddings: NDArray[np.float32]) -> NDArray[np.float64]:
     return np.sqrt(np.where(np.isfinite(squares), squares, 0.0))
 
 
-def usable(embeddings: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Which rows are directions: finite and not zero. (p, d) -> (p,)."""
-    return lengths(embeddings) > 0
-
-
 class Sums:
     """The weighted sums of n users' posts, which may come in any number of blocks."""
 
@@ -103,21 +98,3 @@ class Sums:
         vectors = np.zeros(self._totals.shape, dtype=np.float32)
         vectors[made] = self._totals[made] / norms[made, None]
         return Interests(vectors, made, self._posts, self._weights)
-
-
-def aggregate(
-    histories: Histories,
-    embeddings: NDArray[np.float32],
-    counts: NDArray[np.bool_],
-    minimum: NDArray[np.int64],
-) -> Interests:
-    """Sum each user's posts by weight and normalise, all posts at once.
-
-    `embeddings`: (p, d) in the order of `histories.distinct_posts`; `counts`: (p,) which of them
-    count; `minimum`: (n,) how many posts of positive weight a user's vector takes. Raises
-    EmbeddingError where a sum is not finite.
-    """
-    sums = Sums(len(histories.offsets) - 1, embeddings.shape[1])
-    sizes = np.where(counts, np.linalg.norm(embeddings.astype(np.float64), axis=1), 0.0)
-    sums.add(histories, 0, np.arange(len(embeddings)), embeddings, sizes)
-    return sums.interests(minimum)

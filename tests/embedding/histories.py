@@ -3,9 +3,11 @@
 import struct
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
-from lib.embedding import Histories
+from lib.embedding import Histories, Interests, Sums
 
 type Contributions = Mapping[bytes, float]
 """One user's posts, by their 16 bytes, and the weight of each."""
@@ -27,6 +29,18 @@ def pack(history: Contributions, acted_at: int = 0) -> bytes:
 
 def unpack(histories: Sequence[Contributions]) -> Histories:
     return Histories.unpack([pack(history) for history in histories])
+
+
+def in_one_block(
+    read: Histories,
+    embeddings: NDArray[np.float32],
+    sizes: NDArray[np.float64],
+    minimum: NDArray[np.int64],
+) -> Interests:
+    """Sum all the distinct posts at once and normalise."""
+    sums = Sums(len(read.offsets) - 1, embeddings.shape[1])
+    sums.add(read, 0, np.arange(len(embeddings)), embeddings, sizes)
+    return sums.interests(minimum)
 
 
 # whole numbers, so that what cancels out does so exactly, in whatever order it is summed

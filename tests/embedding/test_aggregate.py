@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lib.embedding import Interests, aggregate, usable
+from lib.embedding import Interests
+from lib.embedding.aggregate import lengths
 from lib.errors import EmbeddingError
-from tests.embedding.histories import POSTS, Contributions, histories, unpack
+from tests.embedding.histories import POSTS, Contributions, histories, in_one_block, unpack
 
 D = 4
 LARGEST = float(np.finfo(np.float32).max)
@@ -32,7 +33,7 @@ def aggregated(
     found = [[0.0] * D if post in absent else embeddings[post] for post in wanted]
     rows = np.array(found, dtype=np.float32).reshape(len(wanted), D)
     least = np.array([1] * len(users) if minimum is None else minimum, dtype=np.int64)
-    return aggregate(read, rows, usable(rows), least)
+    return in_one_block(read, rows, lengths(rows), least)
 
 
 def expected(
@@ -157,7 +158,7 @@ def test_noise_of_a_sum_in_floats_is_not_taken_for_a_direction():
     ids=str,
 )
 def test_usable_embedding_is_one_that_is_finite_and_not_zero(row: list[float], direction: bool):  # noqa: FBT001  # a column of the table
-    assert usable(np.array([row], dtype=np.float32)).tolist() == [direction]
+    assert (lengths(np.array([row], dtype=np.float32)) > 0).tolist() == [direction]
 
 
 @pytest.mark.parametrize(
@@ -193,7 +194,7 @@ def test_sum_that_is_not_finite_is_an_error_of_the_data(weight: float):
 def test_embedding_that_counts_though_it_is_not_finite_is_an_error_of_the_data():
     rows = np.array([[math.nan] * D], dtype=np.float32)
     with pytest.raises(EmbeddingError, match="expected a finite sum"):
-        aggregate(unpack([{POSTS[0]: 1.0}]), rows, np.array([True]), np.array([1]))
+        in_one_block(unpack([{POSTS[0]: 1.0}]), rows, np.array([1.0]), np.array([1]))
 
 
 @pytest.mark.parametrize(
