@@ -65,10 +65,15 @@ CREATE TABLE IF NOT EXISTS embedding.run_counts (
 -- Users whom the next run takes though the log's window does not show them.
 CREATE TABLE IF NOT EXISTS embedding.due (
   user_id UUID NOT NULL,
-  reason  TEXT NOT NULL CHECK (
-    reason IN ('late_action', 'retraction', 'deleted_post', 'unembedded_post', 'failed', 'rebuild')
-  ),
+  reason  TEXT NOT NULL,
   PRIMARY KEY (user_id, reason)
+);
+ALTER TABLE embedding.due DROP CONSTRAINT IF EXISTS due_reason_check;
+ALTER TABLE embedding.due ADD CONSTRAINT due_reason_check CHECK (
+  reason IN (
+    'late_action', 'retraction', 'deleted_action', 'deleted_post', 'unembedded_post', 'failed', 'rebuild',
+    'removed', 'erased', 'opted_in'
+  )
 );
 
 CREATE TABLE IF NOT EXISTS embedding.failures (
@@ -88,9 +93,172 @@ CREATE TABLE IF NOT EXISTS embedding.failed_pages (
   PRIMARY KEY (run_id, page)
 );
 
+-- The mean of a model's post embeddings, which centred schemes take off. A row never changes: vectors name theirs.
+CREATE TABLE IF NOT EXISTS embedding.means (
+  id     BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  model  TEXT NOT NULL,
+  cut    TIMESTAMPTZ NOT NULL,
+  count  BIGINT NOT NULL,
+  vector vector(384) NOT NULL
+);
+CREATE INDEX IF NOT EXISTS means_model ON embedding.means (model, id);
+
+-- When a model's mean was last compared with its posts, and how far they had moved from it.
+CREATE TABLE IF NOT EXISTS embedding.mean_checks (
+  model      TEXT PRIMARY KEY,
+  checked_at TIMESTAMPTZ NOT NULL,
+  moved      DOUBLE PRECISION NOT NULL
+);
+
+-- For a centred vector u: u . m. Scores that meet those of other vectors are u . e - u . m.
+CREATE TABLE IF NOT EXISTS embedding.user_offsets (
+  user_id  UUID PRIMARY KEY REFERENCES user_embeddings (user_id) ON DELETE CASCADE,
+  mean_id  BIGINT NOT NULL REFERENCES embedding.means (id),
+  centre   DOUBLE PRECISION NOT NULL
+);
+
+-- A user's several interests, strongest first; `medoid` is the post nearest to each.
+CREATE TABLE IF NOT EXISTS embedding.user_interests (
+  user_id   UUID NOT NULL REFERENCES user_embeddings (user_id) ON DELETE CASCADE,
+  place     INTEGER NOT NULL CHECK (place >= 0),
+  share     DOUBLE PRECISION NOT NULL CHECK (share > 0 AND share <= 1),
+  medoid    UUID NOT NULL,
+  centre    DOUBLE PRECISION NOT NULL,
+  embedding vector(384) NOT NULL,
+  PRIMARY KEY (user_id, place)
+);
+
+-- What EMBEDDING_SHADOW would make, beside the live vectors; `similarity` is the cosine to the live one.
+CREATE TABLE IF NOT EXISTS embedding.shadow_vectors (
+  user_id       UUID PRIMARY KEY REFERENCES users (id) ON DELETE CASCADE,
+  embedding     vector(384) NOT NULL,
+  model_version TEXT NOT NULL,
+  generated_at  TIMESTAMPTZ NOT NULL,
+  similarity    DOUBLE PRECISION
+);
+
+-- Which scheme an experiment gave a user, and since when the user has had a vector of it.
+CREATE TABLE IF NOT EXISTS embedding.exposures (
+  experiment TEXT NOT NULL,
+  user_id    UUID NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+  scheme     TEXT NOT NULL,
+  since      TIMESTAMPTZ NOT NULL,
+  PRIMARY KEY (experiment, user_id)
+);
+
+-- How far a rebuild has come in making everyone due.
+CREATE TABLE IF NOT EXISTS embedding.rebuilds (
+  id          BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  started_at  TIMESTAMPTZ NOT NULL DEFAULT now(),
+  last_user   UUID,
+  users       BIGINT NOT NULL DEFAULT 0,
+  finished_at TIMESTAMPTZ
+);
+
+-- Who asked to be forgotten: what they did up to then, by its time or by its id, never counts again. Who opted out gets
+-- no vector at all. No foreign key: it must outlive the user.
+CREATE TABLE IF NOT EXISTS embedding.erasures (
+  user_id     UUID PRIMARY KEY,
+  erased_at   TIMESTAMPTZ NOT NULL,
+  last_action BIGINT NOT NULL,
+  opted_out   BOOLEAN NOT NULL
+);
+
+-- Those of the users of whom nothing may be written that was read when their erasure was as `seen`. It waits for an
+-- erasure under way, and erasures wait until the transaction that asked has ended: nothing slips in between. Times do
+-- not tell: what was read after the erasure's own time may not have seen it yet.
+CREATE OR REPLACE FUNCTION embedding.withheld(users UUID[], seen TIMESTAMPTZ[]) RETURNS UUID[]
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog AS $$
+BEGIN
+  PERFORM pg_advisory_xact_lock_shared(hashtextextended('user-embeddings erasure', 0));
+  RETURN ARRAY(
+    SELECT erasures.user_id
+    FROM unnest(users, seen) AS read (user_id, erased_at)
+    JOIN embedding.erasures ON erasures.user_id = read.user_id
+    WHERE opted_out OR erasures.erased_at IS DISTINCT FROM read.erased_at
+  );
+END
+$$;
+
+-- Whoever's vector goes, with the user or alone, is in the next run, which deletes the key in Redis.
+CREATE OR REPLACE FUNCTION embedding.note_removed() RETURNS TRIGGER
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
+BEGIN
+  INSERT INTO embedding.due (user_id, reason) SELECT user_id, 'removed' FROM gone ON CONFLICT DO NOTHING;
+  RETURN NULL;
+END
+$$;
+CREATE OR REPLACE TRIGGER note_removed AFTER DELETE ON user_embeddings
+REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION embedding.note_removed();
+
+-- Users become due in the platform's transactions as well as in ours. So each row is of the transaction that noted it:
+-- none waits for another, and a plan takes what was committed before it and leaves what is noted meanwhile. With one
+-- row for all, whoever finds it there notes nothing, and the plan may take it before what it stands for is committed.
+DO $$
+BEGIN
+  IF NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = 'embedding.due'::REGCLASS AND attname = 'noted_by') THEN
+    ALTER TABLE embedding.due
+      ADD COLUMN noted_by BIGINT NOT NULL DEFAULT txid_current(),
+      DROP CONSTRAINT due_pkey,
+      ADD PRIMARY KEY (user_id, reason, noted_by);
+  END IF;
+END
+$$;
+
+-- How many of the users a rebuild has looked at it made due.
+ALTER TABLE embedding.rebuilds ADD COLUMN IF NOT EXISTS due BIGINT NOT NULL DEFAULT 0;
+
+CREATE OR REPLACE FUNCTION embedding.note_due(users UUID[], why TEXT) RETURNS BIGINT
+LANGUAGE sql VOLATILE SET search_path = pg_catalog AS $$
+  WITH noted AS (
+    INSERT INTO embedding.due (user_id, reason)
+    SELECT DISTINCT named, why FROM unnest(users) AS named WHERE named IS NOT NULL
+    ON CONFLICT DO NOTHING
+    RETURNING user_id
+  )
+  SELECT count(*) FROM noted
+$$;
+
+-- What the platform reports, in the transaction that does it: each makes users due and returns how many. They run with
+-- the rights of whoever applies this file; a role of the platform's needs USAGE on this schema and EXECUTE on them.
+CREATE OR REPLACE FUNCTION embedding.report_deleted_actions(users UUID[]) RETURNS BIGINT
+LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog AS $$
+  SELECT embedding.note_due(users, 'deleted_action')
+$$;
+
+CREATE OR REPLACE FUNCTION embedding.report_late_actions(users UUID[]) RETURNS BIGINT
+LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog AS $$
+  SELECT embedding.note_due(users, 'late_action')
+$$;
+
+-- Finds who acted on the posts, so the log must still say so. It reads the whole log, unless there is an index on
+-- (post_id, user_id): see db/triggers.sql for what either costs.
+DO $$
+DECLARE
+  log TEXT := (
+    SELECT format('%I.%I', n.nspname, c.relname)
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.oid = 'action_log'::REGCLASS
+  );
+BEGIN
+  EXECUTE format(
+    $definition$
+      CREATE OR REPLACE FUNCTION embedding.report_deleted_posts(posts UUID[]) RETURNS BIGINT
+      LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog AS $body$
+        SELECT embedding.note_due(
+          ARRAY(SELECT DISTINCT user_id FROM %s WHERE post_id = ANY (posts)), 'deleted_post'
+        )
+      $body$
+    $definition$,
+    log
+  );
+END
+$$;
+
 -- On Supabase whatever lies in `public` is served to browsers, under the roles anon and authenticated.
 REVOKE ALL ON SCHEMA embedding FROM PUBLIC;
 REVOKE ALL ON ALL TABLES IN SCHEMA embedding FROM PUBLIC;
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA embedding FROM PUBLIC;
 REVOKE ALL ON user_embeddings FROM PUBLIC;
 DO $$
 DECLARE
@@ -99,6 +267,7 @@ BEGIN
   FOR browser IN SELECT rolname FROM pg_roles WHERE rolname IN ('anon', 'authenticated') LOOP
     EXECUTE format('REVOKE ALL ON user_embeddings FROM %I', browser);
     EXECUTE format('REVOKE ALL ON SCHEMA embedding FROM %I', browser);
+    EXECUTE format('REVOKE ALL ON ALL FUNCTIONS IN SCHEMA embedding FROM %I', browser);
   END LOOP;
 END
 $$;

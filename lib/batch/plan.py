@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from lib.batch.mean import look_at_mean
 from lib.batch.services import Services
 from lib.qstash.message import Page
 from lib.settings import RunSettings
@@ -29,6 +30,8 @@ async def start_run(services: Services) -> Plan:
 
     Publishing a page that is on its way already is harmless, and revives a chain that died.
     """
+    if any(scheme and scheme.centred for scheme in (*services.schemes, services.shadow)):
+        await look_at_mean(services.database, services.vectors.model_version)
     async with services.database.connection() as connection:
         async with connection.transaction():
             run, planned = await _plan(connection, services)

@@ -24,7 +24,7 @@ class Preview:
     posts: int
     actions: int
     weight: float
-    model_version: str
+    model_version: str | None
     cached: bool
 
 
@@ -48,7 +48,7 @@ async def preview(services: Services) -> list[Preview]:
             result.posts,
             result.actions,
             result.weight,
-            services.scheme.stored_as(services.vectors.model_version),
+            result.model_version,
             cached=mirrored and result.outcome is Outcome.PROCESSED,
         )
         for result in results

@@ -1,18 +1,17 @@
 """From a slice of users to their stored vectors: read, aggregate, write."""
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
-from itertools import compress
+from datetime import timedelta
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lib.batch.reading import Reading, read
 from lib.batch.services import Services
-from lib.embedding import Interests
+from lib.batch.shadow import cast_shadow
+from lib.batch.writing import write
+from lib.embedding import Scheme
 from lib.errors import EmbeddingError
-from lib.store import vectors
-from lib.store.actions import Log
+from lib.store.actions import MICROSECOND, microseconds
 from lib.store.database import DATA_ERRORS
 from lib.store.pages import Member
 from lib.store.results import Outcome, Result
@@ -20,9 +19,6 @@ from lib.store.results import Outcome, Result
 WAIT = timedelta(days=7)
 """So long after an action its post may still be given an embedding. An action dated further than
 that in the future is not waited for: nobody knows when it was."""
-
-MICROSECOND = timedelta(microseconds=1)
-POSTGRES_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 async def process_batch_user_embeddings(
@@ -33,16 +29,31 @@ async def process_batch_user_embeddings(
     So does a user who is deleted between the read and the write. `members` in the order of their
     ids. Raises Unavailable where Postgres is.
     """
-    try:
-        return await _process(services, members)
-    except (*DATA_ERRORS, EmbeddingError):
-        return [await generate_user_interest_embedding(services, member) for member in members]
+    results: list[Result] = []
+    for scheme in services.schemes:
+        group = [member for member in members if services.scheme_of(member.user) == scheme]
+        if group:
+            results += await _together(services, scheme, group)
+    if services.shadow:
+        await cast_shadow(services, services.shadow, members)
+    return results
 
 
 async def generate_user_interest_embedding(services: Services, member: Member) -> Result:
     """Make and store one user's vector; whatever is wrong with the data becomes the result."""
+    return await _alone(services, services.scheme_of(member.user), member)
+
+
+async def _together(services: Services, scheme: Scheme, members: Sequence[Member]) -> list[Result]:
     try:
-        [result] = await _process(services, [member])
+        return await _process(services, scheme, members)
+    except (*DATA_ERRORS, EmbeddingError):
+        return [await _alone(services, scheme, member) for member in members]
+
+
+async def _alone(services: Services, scheme: Scheme, member: Member) -> Result:
+    try:
+        [result] = await _process(services, scheme, [member])
     except (*DATA_ERRORS, EmbeddingError) as error:
         # the lines after the first quote the row, vector and all
         reason = f"{type(error).__name__}: {str(error).partition('\n')[0]}"
@@ -50,62 +61,43 @@ async def generate_user_interest_embedding(services: Services, member: Member) -
     return result
 
 
-async def _process(services: Services, members: Sequence[Member]) -> list[Result]:
-    reading = await read(services, members)
-    anew = reading.log.retracted | np.array([member.remake for member in members])
-    anew &= reading.log.stored
-    minimum = np.where(anew, 1, services.vectors.min_interactions)
-    interests = reading.sums.interests(minimum)
-    await _write(services, members, reading.log, interests, anew)
-    few = interests.posts < minimum
-    return list(_results(members, reading, interests, few))
+async def _process(services: Services, scheme: Scheme, members: Sequence[Member]) -> list[Result]:
+    reading = await read(services, scheme, members)
+    if reading is None:
+        middle = len(members) // 2
+        return [
+            *await _process(services, scheme, members[:middle]),
+            *await _process(services, scheme, members[middle:]),
+        ]
+    await write(services, scheme, reading)
+    return list(_results(reading))
 
 
-async def _write(
-    services: Services,
-    members: Sequence[Member],
-    log: Log,
-    interests: Interests,
-    anew: NDArray[np.bool_],
-) -> None:
-    """Store the vectors made, and remove those of which nothing is left."""
-    made, left = interests.made & log.exists, ~interests.made & anew
-    users = [member.user for member in members]
-    model_version = services.scheme.stored_as(services.vectors.model_version)
-    async with services.database.connection() as connection:
-        await vectors.upsert(
-            connection,
-            list(compress(users, made)),
-            interests.vectors[made],
-            model_version,
-            log.read_at,
-        )
-        await vectors.remove(connection, list(compress(users, left)), log.read_at)
-
-
-def _results(
-    members: Sequence[Member], reading: Reading, interests: Interests, few: NDArray[np.bool_]
-) -> Iterator[Result]:
-    log, histories = reading.log, reading.log.histories
+def _results(reading: Reading) -> Iterator[Result]:
+    log, made, histories = reading.log, reading.made, reading.log.histories
     unusable = histories.count_by_user(~reading.usable[histories.places])
-    read_at = (log.read_at - POSTGRES_EPOCH) // MICROSECOND
-    recent = np.abs(histories.acted_at - read_at) < WAIT // MICROSECOND
+    recent = np.abs(histories.acted_at - microseconds(log.read_at)) < WAIT // MICROSECOND
     pending = ~reading.embedded & ~reading.lost
     waiting = histories.count_by_user(pending[histories.places] & recent)
-    for place, member in enumerate(members):
+    for place, user in enumerate(reading.users):
         if not log.exists[place]:
-            yield Result(member.user, Outcome.GONE)
+            yield Result(user, Outcome.GONE)
             continue
-        if interests.made[place]:
+        if made.made[place]:
             outcome = Outcome.PROCESSED
+        elif log.opted_out[place]:
+            outcome = Outcome.OPTED_OUT
+        elif made.posts[place] < reading.minimum[place]:
+            outcome = Outcome.FEW_POSTS
         else:
-            outcome = Outcome.FEW_POSTS if few[place] else Outcome.CANCELLED_OUT
+            outcome = Outcome.CANCELLED_OUT
         yield Result(
-            member.user,
+            user,
             outcome,
-            posts=int(interests.posts[place]),
+            model_version=reading.model_version,
+            posts=int(made.posts[place]),
             actions=int(log.actions[place]),
-            weight=float(interests.weights[place]),
+            weight=float(made.weights[place]),
             unknown_actions=int(log.unknown[place]),
             unusable_posts=int(unusable[place]),
             waiting=bool(waiting[place]),

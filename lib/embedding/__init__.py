@@ -1,8 +1,8 @@
 """The mathematics of interest vectors: arrays in, arrays out; no I/O, no clock."""
 
-from lib.embedding.aggregate import Interests, Sums
+from lib.embedding.aggregate import PostVectors, UserVectors, aggregate
 from lib.embedding.history import Histories
-from lib.embedding.schemes import BASELINE, RETRACTIONS, Scheme
+from lib.embedding.schemes import BASELINE, RETRACTIONS, SCHEMES, Scheme
 from lib.embedding.similarity import calculate_similarity
 
 DIMENSIONS = 384
@@ -11,9 +11,11 @@ __all__ = [
     "BASELINE",
     "DIMENSIONS",
     "RETRACTIONS",
+    "SCHEMES",
     "Histories",
-    "Interests",
+    "PostVectors",
     "Scheme",
-    "Sums",
+    "UserVectors",
+    "aggregate",
     "calculate_similarity",
 ]

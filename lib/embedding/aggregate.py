@@ -1,11 +1,13 @@
 """Histories and post embeddings in, one interest vector a user out."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lib.embedding.history import Histories
+from lib.embedding.interests import InterestRows, Split, gather, interests_of
+from lib.embedding.schemes import Scheme
 from lib.errors import EmbeddingError
 
 CANCELLED = 1e-9
@@ -16,18 +18,35 @@ CHUNK = 1024
 
 
 @dataclass(frozen=True)
-class Interests:
+class PostVectors:
+    """Where the p distinct posts of some histories have their embeddings.
+
+    `rows`: (p,) where each stands among `vectors`, (r, d); `sizes`: (p,) its length, 0 for a post
+    that does not count, whose row is not looked at.
+    """
+
+    rows: NDArray[np.intp]
+    vectors: NDArray[np.float32]
+    sizes: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class UserVectors:
     """What became of n users' histories.
 
-    `vectors`: (n, d) float32, unit length where `made`, else zeros. `posts`: (n,) posts that count,
-    `weights`: (n,) their summed weight. `made`: (n,) whether there is a vector; where not, the user
-    has too few posts (`posts` < the minimum) or they cancel each other out.
+    `vectors`: (n, d) float32, unit length where `made`, else zeros. `posts`: (n,) posts that draw
+    near and count, `weights`: (n,) the summed weight of all. `made`: (n,) whether there is a vector;
+    where not, the user has too few posts (`posts` < the minimum) or they cancel each other out.
+    `centres`: (n,) the vectors' products with the mean, 0 without one. `interests`: of those made;
+    None where the scheme keeps none.
     """
 
     vectors: NDArray[np.float32]
     made: NDArray[np.bool_]
     posts: NDArray[np.int64]
     weights: NDArray[np.float64]
+    centres: NDArray[np.float64]
+    interests: InterestRows | None
 
 
 def lengths(embeddings: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -37,64 +56,98 @@ def lengths(embeddings: NDArray[np.float32]) -> NDArray[np.float64]:
     return np.sqrt(np.where(np.isfinite(squares), squares, 0.0))
 
 
-class Sums:
-    """The weighted sums of n users' posts, which may come in any number of blocks."""
+def weigh(histories: Histories, sizes: NDArray[np.float64], scheme: Scheme) -> NDArray[np.float64]:
+    """Return what each contribution weighs in its user's sum: (c,), 0 where its post counts not.
 
-    def __init__(self, users: int, dimensions: int) -> None:
-        self._totals = np.zeros((users, dimensions))
-        self._sizes = np.zeros(users)
-        self._posts = np.zeros(users, dtype=np.int64)
-        self._weights = np.zeros(users)
+    `sizes`: (p,) as in PostVectors. All that pushes a user away is scaled down, if it must be, to
+    `negative_share` of all that draws near.
+    """
+    weights = np.where(sizes[histories.places] > 0, histories.weights, 0.0)
+    if scheme.negatives:
+        owners, users = histories.owners, len(histories.offsets) - 1
+        near = np.bincount(owners, np.maximum(weights, 0.0), users)
+        away = np.bincount(owners, np.maximum(-weights, 0.0), users)
+        room = scheme.negative_share * near
+        scale = np.divide(room, away, out=np.ones(users), where=away > room)
+        weights = np.where(weights < 0, weights * scale[owners], weights)
+    return weights
 
-    def add(
-        self,
-        histories: Histories,
-        start: int,
-        rows: NDArray[np.intp],
-        vectors: NDArray[np.float32],
-        sizes: NDArray[np.float64],
-    ) -> None:
-        """Add b of the distinct posts, those from `start` on.
 
-        `rows`: (b,) where among `vectors`, (r, d), each post's embedding stands; `sizes`: (b,) its
-        length, 0 for a post that does not count, whose row is not looked at.
-        """
-        places = histories.places - start
-        inside = np.flatnonzero((places >= 0) & (places < len(rows)))
-        inside = inside[sizes[places[inside]] != 0]
-        places, weights, owners = (
-            places[inside],
-            histories.weights[inside],
-            histories.owners[inside],
-        )
-        users = len(self._totals)
-        self._posts += np.bincount(owners[weights > 0], minlength=users)
-        self._weights += np.bincount(owners, weights, users)
-        self._sizes += np.bincount(owners, np.abs(weights) * sizes[places], users)
-        places = rows[places]
-        bounds = np.searchsorted(owners, np.arange(users + 1)).tolist()
-        buffer = np.empty((CHUNK, vectors.shape[1]), dtype=np.float32)
-        for user in range(users):
-            for first in range(bounds[user], bounds[user + 1], CHUNK):
-                chunk = slice(first, min(first + CHUNK, bounds[user + 1]))
-                # `mode` lets it write to `out` without a copy; no place is out of bounds
-                parts = vectors.take(
-                    places[chunk], axis=0, out=buffer[: chunk.stop - first], mode="clip"
-                )
-                self._totals[user] += np.einsum("p,pd->d", weights[chunk], parts)
+def aggregate(
+    histories: Histories,
+    posts: PostVectors,
+    scheme: Scheme,
+    minimum: NDArray[np.int64],
+    mean: NDArray[np.float64] | None,
+) -> UserVectors:
+    """Sum and normalise: `u = normalise(sum_p w_p (e_p - m))`.
 
-    def interests(self, minimum: NDArray[np.int64]) -> Interests:
-        """Normalise what was added: `u = normalise(sum_p w_p e_p)`.
+    `minimum`: (n,) how many posts that draw near a user's vector takes. `mean`: (d,), where the
+    scheme is centred. Raises EmbeddingError where a sum is not finite.
+    """
+    users = len(histories.offsets) - 1
+    weights, owners = weigh(histories, posts.sizes, scheme), histories.owners
+    counted = np.bincount(owners[weights > 0], minlength=users).astype(np.int64)
+    summed = np.bincount(owners, weights, users)
+    totals = _sums(histories, posts, weights)
+    sizes = np.abs(weights) * posts.sizes[histories.places]
+    if mean is not None:
+        totals -= summed[:, None] * mean
+        sizes += np.abs(weights) * float(np.linalg.norm(mean))
+    enough = (counted >= minimum) & (counted > 0)
+    norms = np.linalg.norm(totals, axis=1)
+    if not np.isfinite(norms[enough]).all():
+        found = norms[enough][~np.isfinite(norms[enough])][0]
+        raise EmbeddingError(f"expected a finite sum, got one of length {found}")
+    made = enough & (norms > CANCELLED * np.bincount(owners, sizes, users))
+    vectors = np.zeros(totals.shape, dtype=np.float32)
+    vectors[made] = totals[made] / norms[made, None]
+    centres = np.zeros(users) if mean is None else vectors @ mean
+    user_vectors = UserVectors(vectors, made, counted, summed, centres, None)
+    if not scheme.interests:
+        return user_vectors
+    return replace(
+        user_vectors,
+        interests=_interests(histories, posts, weights, scheme, mean, user_vectors),
+    )
 
-        `minimum`: (n,) how many posts of positive weight a user's vector takes. Raises
-        EmbeddingError where a sum is not finite.
-        """
-        enough = (self._posts >= minimum) & (self._posts > 0)
-        norms = np.linalg.norm(self._totals, axis=1)
-        if not np.isfinite(norms[enough]).all():
-            found = norms[enough][~np.isfinite(norms[enough])][0]
-            raise EmbeddingError(f"expected a finite sum, got one of length {found}")
-        made = enough & (norms > CANCELLED * self._sizes)
-        vectors = np.zeros(self._totals.shape, dtype=np.float32)
-        vectors[made] = self._totals[made] / norms[made, None]
-        return Interests(vectors, made, self._posts, self._weights)
+
+def _sums(
+    histories: Histories, posts: PostVectors, weights: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Sum each user's weighted embeddings: (n, d)."""
+    used = np.flatnonzero(weights)
+    rows, weights = posts.rows[histories.places[used]], weights[used]
+    bounds = np.searchsorted(used, histories.offsets).tolist()
+    totals = np.zeros((len(bounds) - 1, posts.vectors.shape[1]))
+    buffer = np.empty((CHUNK, posts.vectors.shape[1]), dtype=np.float32)
+    for user, total in enumerate(totals):
+        for first in range(bounds[user], bounds[user + 1], CHUNK):
+            chunk = slice(first, min(first + CHUNK, bounds[user + 1]))
+            # `mode` lets it write to `out` without a copy; no row is out of bounds
+            parts = posts.vectors.take(
+                rows[chunk], axis=0, out=buffer[: chunk.stop - first], mode="clip"
+            )
+            total += np.einsum("p,pd->d", weights[chunk], parts)
+    return totals
+
+
+def _interests(
+    histories: Histories,
+    posts: PostVectors,
+    weights: NDArray[np.float64],
+    scheme: Scheme,
+    mean: NDArray[np.float64] | None,
+    user_vectors: UserVectors,
+) -> InterestRows:
+    """Split each vector made into its interests: one where the history is not long."""
+    owners = np.flatnonzero(user_vectors.made)
+    splits: list[Split] = []
+    for user in owners:
+        mine = slice(histories.offsets[user], histories.offsets[user + 1])
+        parts = posts.vectors[posts.rows[histories.places[mine]]]
+        limit = scheme.interests if user_vectors.posts[user] >= scheme.long_history else 1
+        own = user_vectors.vectors[user]
+        splits.append(interests_of(parts, weights[mine], mean, own, limit))
+    starts = histories.offsets[owners]
+    return gather(owners, starts, splits, histories.posts, mean, posts.vectors.shape[1])

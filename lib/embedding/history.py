@@ -1,5 +1,6 @@
-"""What a slice of users did, as arrays: contributions summed per user and post."""
+"""What a slice of users did, as arrays: weighted, and summed per user and post."""
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Self
@@ -7,18 +8,37 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-CONTRIBUTION = np.dtype([("post", "V16"), ("weight", ">f8"), ("acted_at", ">i8")])
-"""What one user did with one post, or a part of it: the post's id, the weight, and when it was
-last done, in microseconds since 2000 (Postgres's)."""
+from lib.embedding.schemes import VIEW, Scheme
+
+RECORD = np.dtype([("post", "V16"), ("place", ">i2"), ("amount", ">f8"), ("acted_at", ">i8")])
+"""One action of a user, or several of one type on one post: the post's id, the type's place in
+`scheme.actions`, as how many actions at `acted_at` it counts, and that time, in microseconds since
+2000 (Postgres's)."""
+
+DAY = 86_400_000_000
+"""In microseconds."""
+
+OLDEST = 400.0
+"""Half-lives after which an action loses nothing more: its weight must not vanish altogether."""
+
+
+def decay(ages: NDArray[np.float64], half_life: float) -> NDArray[np.float64]:
+    """Return what is left of weight 1: (n,) ages in microseconds, half-life in days -> (n,).
+
+    1 for what is yet to come, 0.5 at the half-life.
+    """
+    return np.exp2(-np.clip(ages / (half_life * DAY), 0.0, OLDEST))
 
 
 @dataclass(frozen=True)
 class Histories:
-    """The contributions of n users, laid end to end; one for each post of a user, in their order.
+    """The contributions of n users, laid end to end, in order of user and post.
 
-    `distinct_posts`: (p,) of V16, the posts that occur, each once, in order of id. `places`: (c,)
-    where each contribution's post stands among them, `weights`: (c,) float64, `acted_at`: (c,)
-    int64; those of user i are `offsets[i]:offsets[i + 1]`, with `offsets`: (n + 1,).
+    A post of a user makes one contribution, or two: what draws near, and what pushes away. Those of
+    user i are `offsets[i]:offsets[i + 1]`, with `offsets`: (n + 1,). `distinct_posts`: (p,) of V16,
+    the posts that occur, each once, in order of id; `places`: (c,) where each contribution's post
+    stands among them; `weights`: (c,) float64, below 0 for what pushes away; `acted_at`: (c,) int64,
+    the latest of its actions.
     """
 
     offsets: NDArray[np.int64]
@@ -28,24 +48,39 @@ class Histories:
     acted_at: NDArray[np.int64]
 
     @classmethod
-    def unpack(cls, packed: list[bytes]) -> Self:
-        """Read one run of CONTRIBUTION records a user; sum those of a post, and drop what is 0."""
-        parts = np.frombuffer(b"".join(packed), dtype=CONTRIBUTION)
+    def unpack(cls, packed: list[bytes], scheme: Scheme, read_at: int) -> Self:
+        """Read one run of RECORDs a user, and weigh them by the scheme as of `read_at`.
+
+        `read_at` in microseconds since 2000. What is taken back is not among the records. What
+        weighs 0 in all is dropped.
+        """
+        records = np.frombuffer(b"".join(packed), dtype=RECORD)
         lengths = np.fromiter(map(len, packed), dtype=np.int64, count=len(packed))
-        users = np.repeat(np.arange(len(packed)), lengths // CONTRIBUTION.itemsize)
-        posts, places = _distinct(np.ascontiguousarray(parts["post"]))
+        users = np.repeat(np.arange(len(packed)), lengths // RECORD.itemsize)
+        posts, places = _distinct(np.ascontiguousarray(records["post"]))
+        kinds = records["place"].astype(np.intp)
+        acted_at = records["acted_at"].astype(np.int64)
+        weights = _weights(scheme)[kinds] * records["amount"]
+        if scheme.half_life != math.inf:
+            weights *= decay(read_at - acted_at.astype(np.float64), scheme.half_life)
         pairs = users * len(posts) + places
-        order = pairs.argsort()
-        starts = np.flatnonzero(_new(pairs[order]))
-        weights = np.add.reduceat(parts["weight"].astype(np.float64)[order], starts)
-        acted_at = np.maximum.reduceat(parts["acted_at"].astype(np.int64)[order], starts)
-        first, kept = order[starts], weights != 0
+        if scheme.daily_views:
+            views = np.flatnonzero(kinds == scheme.actions.index(VIEW))
+            weights[views[_repeated(pairs[views], acted_at[views], read_at)]] = 0.0
+        sides = pairs * 2 + (kinds >= len(scheme.weights)) if scheme.negatives else pairs
+        order = sides.argsort()
+        starts = np.flatnonzero(_new(sides[order]))
+        summed = np.add.reduceat(weights[order], starts) if len(order) else weights
+        latest = np.maximum.reduceat(acted_at[order], starts) if len(order) else acted_at
+        if scheme.saturated:
+            summed = np.copysign(np.log1p(np.abs(summed)) / math.log(2), summed)
+        first, kept = order[starts], summed != 0
         return cls(
             np.searchsorted(users[first[kept]], np.arange(len(packed) + 1)),
             posts,
             places[first[kept]],
-            weights[kept],
-            acted_at[kept],
+            summed[kept],
+            latest[kept],
         )
 
     @cached_property
@@ -62,6 +97,24 @@ class Histories:
         """How many of each user's contributions are chosen: (c,) -> (n,)."""
         users = len(self.offsets) - 1
         return np.bincount(self.owners[chosen], minlength=users).astype(np.int64)
+
+
+def _weights(scheme: Scheme) -> NDArray[np.float64]:
+    """Return what an action of each of `scheme.actions` weighs, signed."""
+    return np.array([*scheme.weights.values(), *(-w for w in scheme.negatives.values())])
+
+
+def _repeated(
+    pairs: NDArray[np.intp], acted_at: NDArray[np.int64], read_at: int
+) -> NDArray[np.bool_]:
+    """Which views are not the last of their user, post and day (UTC): (v,) each -> (v,)."""
+    at = np.minimum(acted_at, read_at)
+    days = at // DAY
+    order = np.lexsort((at, days, pairs))
+    repeated = np.zeros(len(order), dtype=np.bool_)
+    same = ~(_new(pairs[order]) | _new(days[order]))
+    repeated[order[:-1]] = same[1:]
+    return repeated
 
 
 def _distinct(posts: NDArray[np.void]) -> tuple[NDArray[np.void], NDArray[np.intp]]:

@@ -1,8 +1,11 @@
 """How actions become weights: schemes are data, and one aggregation serves them all."""
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
+
+from lib.errors import EmbeddingError
 
 RETRACTIONS: Mapping[str, str] = MappingProxyType(
     {"unlike_post": "like_post", "unbookmark_post": "bookmark_post"}
@@ -11,18 +14,63 @@ RETRACTIONS: Mapping[str, str] = MappingProxyType(
 
 NEGATIVES = frozenset({"dislike_post", "hide_post"})
 
+VIEW = "view_post"
+
+WEIGHTS: Mapping[str, float] = MappingProxyType(
+    {
+        VIEW: 1.0,
+        "like_post": 5.0,
+        "comment_post": 8.0,
+        "bookmark_post": 7.0,
+        "share_post": 10.0,
+    }
+)
+"""What the specification lets each action weigh."""
+
+NOTHING: Mapping[str, float] = MappingProxyType({})
+
 
 @dataclass(frozen=True)
 class Scheme:
-    """A named, versioned way to weight actions; never edited, only superseded."""
+    """A named, versioned way to weight actions; never edited, only superseded.
+
+    `weights`: of each action that draws the vector near, `negatives`: of each that pushes it away,
+    all positive. `negative_share`: what pushes weighs at most this share of what draws.
+    `half_life`: the age in days at which an action weighs half. `saturated`: a post of summed
+    weight x counts log2(1 + x). `daily_views`: a post's views count once a day. `centred`: the mean
+    of all posts is taken off. `minimum`: so many posts a vector takes, whatever MIN_INTERACTIONS.
+    `interests`: into how many a user of `long_history` posts and more is split at most; 0 where
+    interests are not kept at all.
+    """
 
     name: str
     version: int
     weights: Mapping[str, float]
+    half_life: float = math.inf
+    saturated: bool = False
+    daily_views: bool = False
+    negatives: Mapping[str, float] = field(default_factory=lambda: NOTHING)
+    negative_share: float = 0.0
+    centred: bool = False
+    minimum: int = 1
+    interests: int = 0
+    long_history: int = 50
 
-    def stored_as(self, model_version: str) -> str:
-        """Return the `model_version` that vectors made in this way are stored with."""
-        return model_version if self == BASELINE else f"{model_version}/{self.name}@{self.version}"
+    @property
+    def label(self) -> str:
+        """Return the name with the version, as settings and vectors spell it."""
+        return f"{self.name}@{self.version}"
+
+    def stored_as(self, model_version: str, mean: int | None = None) -> str:
+        """Return the `model_version` that vectors made in this way, with this mean, carry."""
+        if self == BASELINE:
+            return model_version
+        return f"{model_version}/{self.label}" + ("" if mean is None else f"#{mean}")
+
+    @property
+    def actions(self) -> tuple[str, ...]:
+        """The action types that carry weight: those that draw near, then those that push away."""
+        return (*self.weights, *self.negatives)
 
     @property
     def known_actions(self) -> frozenset[str]:
@@ -30,17 +78,36 @@ class Scheme:
         return frozenset(self.weights) | NEGATIVES | frozenset(RETRACTIONS)
 
 
-BASELINE = Scheme(
-    name="baseline",
-    version=1,
-    weights=MappingProxyType(
-        {
-            "view_post": 1.0,
-            "like_post": 5.0,
-            "comment_post": 8.0,
-            "bookmark_post": 7.0,
-            "share_post": 10.0,
-        }
-    ),
-)
+BASELINE = Scheme("baseline", 1, WEIGHTS)
 """The specification as written: the weighted mean, no decay, no negatives."""
+
+DECAY = Scheme("decay", 1, WEIGHTS, half_life=30.0)
+"""The baseline, in which what was done a month ago weighs half."""
+
+CENTRED = Scheme("centred", 1, WEIGHTS, centred=True)
+"""The baseline, less what all posts have in common."""
+
+RECOMMENDED = Scheme(
+    "recommended",
+    1,
+    WEIGHTS,
+    half_life=90.0,
+    saturated=True,
+    daily_views=True,
+    negatives=MappingProxyType({"dislike_post": 5.0, "hide_post": 5.0}),
+    negative_share=0.1,
+    centred=True,
+    interests=4,
+)
+"""What the evaluation supports."""
+
+SCHEMES = (BASELINE, DECAY, CENTRED, RECOMMENDED)
+
+
+def find_scheme(text: str) -> Scheme:
+    """Return the scheme called `name@version`, or the newest `name`; raise EmbeddingError."""
+    named = [scheme for scheme in SCHEMES if text in {scheme.name, scheme.label}]
+    if not named:
+        known = ", ".join(scheme.label for scheme in SCHEMES)
+        raise EmbeddingError(f"expected one of {known}, got {text!r}")
+    return max(named, key=lambda scheme: scheme.version)

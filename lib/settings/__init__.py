@@ -98,12 +98,18 @@ class QueueSettings:
 
 @dataclass(frozen=True)
 class VectorSettings:
-    """What goes into a vector."""
+    """What goes into a vector.
+
+    `scheme`, `shadow` and `experiment` are spelt right, not known to exist.
+    """
 
     model_version: str
     min_interactions: int
     lookback: timedelta
     max_posts: int
+    scheme: str
+    shadow: str | None
+    experiment: str | None
 
     @classmethod
     def load(cls, environ: Environ) -> Self:
@@ -112,6 +118,9 @@ class VectorSettings:
             table.MIN_INTERACTIONS.load(environ),
             timedelta(days=table.LOOKBACK_DAYS.load(environ) or table.EVER_DAYS),
             table.MAX_POSTS_PER_USER.load(environ),
+            table.EMBEDDING_SCHEME.load(environ),
+            table.EMBEDDING_SHADOW.load(environ),
+            table.EMBEDDING_EXPERIMENT.load(environ),
         )
 
 

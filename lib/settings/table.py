@@ -2,7 +2,17 @@
 
 from enum import StrEnum
 
-from lib.settings.variable import Variable, origin, postgres, switch, whole, word
+from lib.settings.variable import (
+    Variable,
+    no_experiment_or_one,
+    no_scheme_or_one,
+    origin,
+    postgres,
+    scheme,
+    switch,
+    whole,
+    word,
+)
 
 EVER_DAYS = 36_500
 
@@ -127,6 +137,27 @@ MODEL_VERSION = Variable(
     word,
     default="all-MiniLM-L6-v2",
 )
+EMBEDDING_SCHEME = Variable(
+    "EMBEDDING_SCHEME",
+    "how actions become weights; without a version, the newest",
+    "a scheme's name, or name@version",
+    scheme,
+    default="baseline",
+)
+EMBEDDING_SHADOW = Variable(
+    "EMBEDDING_SHADOW",
+    "the scheme whose vectors are written beside the live ones, for comparison; empty is none",
+    "a scheme's name, or name@version",
+    no_scheme_or_one,
+    default="",
+)
+EMBEDDING_EXPERIMENT = Variable(
+    "EMBEDDING_EXPERIMENT",
+    "which share of users gets which scheme instead of EMBEDDING_SCHEME; empty is no experiment",
+    "name:scheme=share,scheme=share: 2 to 8 schemes, each share a whole number from 1 to 999999",
+    no_experiment_or_one,
+    default="",
+)
 ALLOW_DEV_TRIGGER = Variable(
     "ALLOW_DEV_TRIGGER",
     "1 answers GET /api/actions/batch-process, in development only",
@@ -144,7 +175,7 @@ BYPASS_SECRET = Variable(
     secret=True,
 )
 
-VARIABLES: tuple[Variable[str] | Variable[int] | Variable[bool], ...] = (
+VARIABLES: tuple[Variable[str] | Variable[str | None] | Variable[int] | Variable[bool], ...] = (
     DATABASE_URL,
     QSTASH_TOKEN,
     QSTASH_CURRENT_SIGNING_KEY,
@@ -161,6 +192,9 @@ VARIABLES: tuple[Variable[str] | Variable[int] | Variable[bool], ...] = (
     WINDOW_OVERLAP_SECONDS,
     RUN_DEADLINE_SECONDS,
     MODEL_VERSION,
+    EMBEDDING_SCHEME,
+    EMBEDDING_SHADOW,
+    EMBEDDING_EXPERIMENT,
     CACHE_MODE,
     DATABASE_POOLED,
     ALLOW_DEV_TRIGGER,

@@ -1,5 +1,6 @@
 """One variable of the environment and the rules that values keep."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -7,6 +8,11 @@ from urllib.parse import urlsplit
 from lib.errors import SettingError
 
 type Environ = Mapping[str, str]
+
+NAME = "[a-z0-9-]{1,40}"
+SCHEME = rf"{NAME}(?:@[1-9][0-9]{{0,5}})?"
+ARM = rf"{SCHEME}=[1-9][0-9]{{0,5}}"
+EXPERIMENT = rf"{NAME}:{ARM}(?:,{ARM}){{1,7}}"
 
 
 @dataclass(frozen=True)
@@ -52,6 +58,18 @@ def switch(text: str) -> bool:
     return whole(0, 1)(text) == 1
 
 
+def scheme(text: str) -> str:
+    return _spelt(SCHEME, text)
+
+
+def no_scheme_or_one(text: str) -> str | None:
+    return scheme(text) if text else None
+
+
+def no_experiment_or_one(text: str) -> str | None:
+    return _spelt(EXPERIMENT, text) if text else None
+
+
 def origin(text: str) -> str:
     parts = urlsplit(word(text))
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.port == 0:
@@ -67,5 +85,11 @@ def postgres(text: str) -> str:
         raise ValueError
     # an unescaped #, / or ? in a password ends the host early
     if parts.fragment or "@" in parts.path + parts.query:
+        raise ValueError
+    return text
+
+
+def _spelt(pattern: str, text: str) -> str:
+    if not re.fullmatch(pattern, text):
         raise ValueError
     return text

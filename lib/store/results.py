@@ -18,6 +18,7 @@ class Outcome(StrEnum):
     FEW_POSTS = "few_posts"
     CANCELLED_OUT = "cancelled_out"
     GONE = "gone"
+    OPTED_OUT = "opted_out"
     FAILED = "failed"
 
 
@@ -25,13 +26,14 @@ class Outcome(StrEnum):
 class Result:
     """One user's share in a page.
 
-    `posts`, `actions`, `weight`: what the vector is made of. `unknown_actions`, `unusable_posts`:
-    what was passed over. `waiting`: a post has no embedding yet, so the next run looks again.
-    `reason`: why it failed.
+    `model_version`: as what the vector is stored; `posts`, `actions`, `weight`: what it is made of.
+    `unknown_actions`, `unusable_posts`: what was passed over. `waiting`: a post has no embedding
+    yet, so the next run looks again. `reason`: why it failed.
     """
 
     user: UUID
     outcome: Outcome
+    model_version: str | None = None
     posts: int = 0
     actions: int = 0
     weight: float = 0.0

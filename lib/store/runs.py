@@ -114,7 +114,7 @@ member AS (
     FROM action_log
     WHERE created_at >= $2::TIMESTAMPTZ AND created_at < $3::TIMESTAMPTZ
     UNION ALL
-    SELECT user_id, reason IN ('retraction', 'deleted_post') FROM due
+    SELECT user_id, reason IN ('retraction', 'deleted_action', 'deleted_post') FROM due
     UNION ALL
     SELECT user_id, remake FROM leftover
   ) AS candidate

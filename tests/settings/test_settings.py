@@ -42,6 +42,28 @@ ORIGINS += [
     "https://user@x.example",
     "https://[::1",
 ]
+SCHEMES = ["Decay", "decay@", "decay@0", "decay@01", "decay@x", "decay@1@2", "a b", "ü", "a" * 41]
+SCHEMES += ["decay@1\n", " decay", "decay,centred", "decay=1", "@1", "decay@1000000"]
+EXPERIMENTS = [
+    "tastes",
+    "tastes:",
+    "tastes:decay=1",
+    "baseline=50,decay=50",
+    ":baseline=50,decay=50",
+    "Tastes:baseline=50,decay=50",
+    "tastes:baseline=50,decay",
+    "tastes:baseline=0,decay=1",
+    "tastes:baseline=-1,decay=1",
+    "tastes:baseline=0.5,decay=0.5",
+    "tastes:baseline=1000000,decay=1",
+    "tastes:baseline=50,,decay=50",
+    "tastes:baseline=50,decay=50,",
+    "tastes: baseline=50, decay=50",
+    "tastes:baseline@0=50,decay=50",
+    "tastes:baseline=50,decay=50\n",
+    f"{'t' * 41}:baseline=50,decay=50",
+    "tastes:" + ",".join(f"s{arm}=1" for arm in range(9)),
+]
 WORDS = ["two words", "a\tb", "a\nb", "naïve", " ", "a\x00"]
 NUMBERS = ["-1", "1.5", "ten", " 5", "5 ", "+5", "\u0665", "0x10", "1e3", "9" * 5000]
 SWITCHES = ["2", "yes", "true", "-1", "01x"]
@@ -62,6 +84,9 @@ MALFORMED: Mapping[str, list[str]] = {
     "WINDOW_OVERLAP_SECONDS": [*NUMBERS, "86401"],
     "RUN_DEADLINE_SECONDS": [*NUMBERS, "59", "604801"],
     "MODEL_VERSION": WORDS,
+    "EMBEDDING_SCHEME": SCHEMES,
+    "EMBEDDING_SHADOW": SCHEMES,
+    "EMBEDDING_EXPERIMENT": EXPERIMENTS,
     "CACHE_MODE": ["Write", "WRITE", "on", "0", "none", "off ", "write,off"],
     "DATABASE_POOLED": SWITCHES,
     "ALLOW_DEV_TRIGGER": SWITCHES,
@@ -114,7 +139,13 @@ def test_required_settings_are_enough_and_the_rest_has_the_documented_defaults()
     assert loaded[RunSettings] == RunSettings(page_size=500, chains=1, overlap=900, deadline=6600)
     assert loaded[SigningKeys] == SigningKeys("sig_current", "sig_next")
     assert loaded[VectorSettings] == VectorSettings(
-        "all-MiniLM-L6-v2", min_interactions=3, lookback=timedelta(days=90), max_posts=1000
+        "all-MiniLM-L6-v2",
+        min_interactions=3,
+        lookback=timedelta(days=90),
+        max_posts=1000,
+        scheme="baseline",
+        shadow=None,
+        experiment=None,
     )
     assert loaded["dev trigger"] is False
 
@@ -197,6 +228,25 @@ def test_port_that_is_none_is_refused(name: str, port: str):
 def test_password_that_is_not_escaped_is_refused_where_it_breaks_the_url(password: str):
     url = f"postgresql://user:{password}@db.example/app"
     assert refusal(REQUIRED | {"DATABASE_URL": url}).startswith("DATABASE_URL must be ")
+
+
+@pytest.mark.parametrize("text", ["decay", "decay@1", "a-2nd@999999", "a" * 40])
+def test_scheme_is_a_name_or_a_name_at_a_version(text: str):
+    settings = VectorSettings.load({"EMBEDDING_SCHEME": text, "EMBEDDING_SHADOW": text})
+    assert (settings.scheme, settings.shadow) == (text, text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "tastes:baseline=50,recommended=50",
+        "2026-11:decay@1=1,decay@2=999999",
+        "t:" + ",".join(f"s{arm}=1" for arm in range(8)),
+    ],
+    ids=["two arms", "versions", "eight arms"],
+)
+def test_experiment_names_its_schemes_and_their_shares(text: str):
+    assert VectorSettings.load({"EMBEDDING_EXPERIMENT": text}).experiment == text
 
 
 REDIS = {"UPSTASH_REDIS_REST_URL", "UPSTASH_REDIS_REST_TOKEN"}

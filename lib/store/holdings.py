@@ -1,0 +1,168 @@
+"""All that is held about one user, table by table."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+import numpy as np
+from numpy.typing import NDArray
+from pgvector import Vector
+
+from lib.store.database import Connection
+from lib.store.erasures import Erasure
+
+
+@dataclass(frozen=True)
+class HeldVector:
+    """The row of `user_embeddings`; `embedding`: (384,) float32."""
+
+    id: UUID
+    embedding: NDArray[np.float32] | None
+    model_version: str
+    generated_at: datetime | None
+    updated_at: datetime | None
+    created_by: UUID | None
+
+
+@dataclass(frozen=True)
+class Offset:
+    """The vector's product with the mean that it was centred with."""
+
+    mean_id: int
+    centre: float
+
+
+@dataclass(frozen=True)
+class Interest:
+    """One of several interests; `embedding`: (384,) float32."""
+
+    place: int
+    share: float
+    medoid: UUID
+    centre: float
+    embedding: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Shadow:
+    """What another scheme made, beside the vector; `embedding`: (384,) float32."""
+
+    embedding: NDArray[np.float32]
+    model_version: str
+    generated_at: datetime
+    similarity: float | None
+
+
+@dataclass(frozen=True)
+class Exposure:
+    """A scheme that an experiment gave the user."""
+
+    experiment: str
+    scheme: str
+    since: datetime
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why no vector could be made."""
+
+    reason: str
+    attempts: int
+    run_id: UUID
+    failed_at: datetime
+
+
+@dataclass(frozen=True)
+class Work:
+    """A place on a run's work list."""
+
+    run_id: UUID
+    page: int
+    remake: bool
+
+
+@dataclass(frozen=True)
+class Holdings:
+    """What Postgres held about a user at `read_at`; `due`: why the next run takes the user."""
+
+    read_at: datetime
+    vector: HeldVector | None
+    offset: Offset | None
+    interests: tuple[Interest, ...]
+    shadow: Shadow | None
+    exposures: tuple[Exposure, ...]
+    failure: Failure | None
+    due: tuple[str, ...]
+    work: tuple[Work, ...]
+    erasure: Erasure | None
+
+
+READ_TIME = """
+SELECT clock_timestamp()
+"""
+
+READ_VECTOR = """
+SELECT id, embedding, model_version, generated_at, updated_at, created_by
+FROM user_embeddings
+WHERE user_id = $1::UUID
+"""
+
+READ_OFFSET = """
+SELECT mean_id, centre FROM embedding.user_offsets WHERE user_id = $1::UUID
+"""
+
+READ_INTERESTS = """
+SELECT place, share, medoid, centre, embedding
+FROM embedding.user_interests
+WHERE user_id = $1::UUID
+ORDER BY place
+"""
+
+READ_SHADOW = """
+SELECT embedding, model_version, generated_at, similarity
+FROM embedding.shadow_vectors
+WHERE user_id = $1::UUID
+"""
+
+READ_EXPOSURES = """
+SELECT experiment, scheme, since
+FROM embedding.exposures
+WHERE user_id = $1::UUID
+ORDER BY experiment
+"""
+
+READ_FAILURE = """
+SELECT reason, attempts, run_id, failed_at FROM embedding.failures WHERE user_id = $1::UUID
+"""
+
+READ_DUE = """
+SELECT reason FROM embedding.due WHERE user_id = $1::UUID ORDER BY reason
+"""
+
+READ_WORK = """
+SELECT run_id, page, remake
+FROM embedding.run_users
+WHERE user_id = $1::UUID
+ORDER BY run_id, page
+"""
+
+READ_ERASURE = """
+SELECT erased_at, last_action, opted_out FROM embedding.erasures WHERE user_id = $1::UUID
+"""
+
+
+async def held(connection: Connection, user: UUID) -> Holdings:
+    """Read everything there is about a user at one moment."""
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        return Holdings(
+            read_at=await connection.fetchval(READ_TIME),
+            vector=_one(HeldVector, await connection.fetch(READ_VECTOR, user)),
+            offset=_one(Offset, await connection.fetch(READ_OFFSET, user)),
+            interests=_all(Interest, await connection.fetch(READ_INTERESTS, user)),
+            shadow=_one(Shadow, await connection.fetch(READ_SHADOW, user)),
+            exposures=_all(Exposure, await connection.fetch(READ_EXPOSURES, user)),
+            failure=_one(Failure, await connection.fetch(READ_FAILURE, user)),
+            due=tuple(row["reason"] for row in await connection.fetch(READ_DUE, user)),
+            work=_all(Work, await connection.fetch(READ_WORK, user)),
+            erasure=_one(Erasure, await connection.fetch(READ_ERASURE, user)),
+        )
