@@ -68,7 +68,7 @@ def report(environ: Environ, days: int = 7) -> int:
     """
     design = Design.load(environ)
     found = asyncio.run(_find(Database(DatabaseSettings.load(environ)), design, days))
-    print("\n".join(_lines(design, found, days)))  # noqa: T201  # a command prints
+    print("\n".join(_lines(design, found, days)))
     return DONE
 
 

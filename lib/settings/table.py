@@ -112,8 +112,8 @@ LOOKBACK_DAYS = Variable(
 MAX_POSTS_PER_USER = Variable(
     "MAX_POSTS_PER_USER",
     "posts that make up one vector: the strongest, after summing per post",
-    "a whole number from 1 to 100000",
-    whole(1, 100_000),
+    "a whole number from 1 to 50000",
+    whole(1, 50_000),
     default="1000",
 )
 WINDOW_OVERLAP_SECONDS = Variable(

@@ -96,7 +96,7 @@ BOUNDS = {
     "PARALLEL_CHAINS": ("1", "64"),
     "MIN_INTERACTIONS": ("1", "1000"),
     "LOOKBACK_DAYS": ("0", "36500"),
-    "MAX_POSTS_PER_USER": ("1", "100000"),
+    "MAX_POSTS_PER_USER": ("1", "50000"),
     "WINDOW_OVERLAP_SECONDS": ("0", "86400"),
     "RUN_DEADLINE_SECONDS": ("60", "604800"),
     "DATABASE_POOLED": ("0", "1"),
