@@ -90,6 +90,21 @@ async def compare(connection: Connection) -> list[Likeness]:
     return [Likeness(**row) for row in await connection.fetch(COMPARE)]
 
 
+MISSING = """
+SELECT count(*)
+FROM user_embeddings
+WHERE embedding IS NOT NULL AND NOT EXISTS (
+  SELECT FROM embedding.shadow_vectors WHERE shadow_vectors.user_id = user_embeddings.user_id
+)
+"""
+
+
+async def missing(connection: Connection) -> int:
+    """Return how many live vectors have no shadow."""
+    without: int = await connection.fetchval(MISSING)
+    return without
+
+
 DROP_SHADOWS = """
 DELETE FROM embedding.shadow_vectors WHERE user_id IN (
   SELECT user_id FROM embedding.shadow_vectors LIMIT $1::BIGINT
