@@ -6,7 +6,7 @@ FIND_PYTHON := for python in python3.12 python3.13 python3.14 python3; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null && echo $$python && break; \
 	done
 
-.PHONY: demo dev test test-views test-pooler check build bench bench-scale sizing clean
+.PHONY: demo dev test test-views test-pooler check build bench bench-scale sizing evaluate try clean
 
 demo: $(VENV)/installed  ## a whole run, offline, and what came of it; DATA=folder for a data set of your own
 	@$(RUN) -m dev.demo $(DATA)
@@ -42,6 +42,12 @@ bench-scale: $(VENV)/installed  ## the same pages at 10,000, 100,000 and 1,000,0
 
 sizing: $(VENV)/installed  ## what a run takes and costs, by its size
 	@$(RUN) -m bench.sizing
+
+evaluate: $(VENV)/installed  ## how good each scheme's vectors are, judged by what users did later; DATA=folder or DATABASE_URL
+	@$(RUN) -m evaluation$(if $(DATA), $(DATA),$(if $(DATABASE_URL),.live, ../shared/data/quantum_se))
+
+try: $(VENV)/installed  ## what it would be worth, and cost, on the platform at DATABASE_URL, which is only read; DAYS=90
+	@$(RUN) -m evaluation.tryout
 
 $(VENV)/installed: requirements.txt requirements-dev.txt
 	@python=$$($(FIND_PYTHON)); \

@@ -155,13 +155,13 @@ CREATE TABLE IF NOT EXISTS embedding.rebuilds (
   finished_at TIMESTAMPTZ
 );
 
--- Who asked to be forgotten: what they did up to then, by its time or by its id, never counts again. Who opted out gets
--- no vector at all. No foreign key: it must outlive the user.
+-- Who asked to be forgotten: what they did up to then never counts again, nor what was logged until then with a time
+-- to come, which `ahead` holds. Who opted out gets no vector at all. No foreign key: it must outlive the user.
 CREATE TABLE IF NOT EXISTS embedding.erasures (
-  user_id     UUID PRIMARY KEY,
-  erased_at   TIMESTAMPTZ NOT NULL,
-  last_action BIGINT NOT NULL,
-  opted_out   BOOLEAN NOT NULL
+  user_id   UUID PRIMARY KEY,
+  erased_at TIMESTAMPTZ NOT NULL,
+  ahead     TIMESTAMPTZ[] NOT NULL,
+  opted_out BOOLEAN NOT NULL
 );
 
 -- Those of the users of whom nothing may be written that was read when their erasure was as `seen`. It waits for an

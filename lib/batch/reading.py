@@ -25,10 +25,10 @@ from lib.store.vectors import NewVectors
 class Reading:
     """A slice's log and the vectors made of it, in the order of the `users`.
 
-    `model_version`: as what they are stored. `mean`: what was taken off, if the scheme is centred. `anew`: (n,) whose vector is made of
-    however little is left; `minimum`: (n,) how many posts each user's takes. Of the log's distinct
-    posts, (p,) each: `embedded`, which have an embedding; `usable`, which have one that counts;
-    `lost`, which are no posts any more.
+    `model_version`: as what they are stored. `mean`: what was taken off, if the scheme is centred.
+    `anew`: (n,) whose vector is made of however little is left; `minimum`: (n,) how many posts each
+    user's takes. Of the log's distinct posts, (p,) each: `embedded`, which have an embedding;
+    `usable`, which have one that counts; `lost`, which are no posts any more.
     """
 
     users: list[UUID]

@@ -35,7 +35,7 @@ class UserVectors:
     """What became of n users' histories.
 
     `vectors`: (n, d) float32, unit length where `made`, else zeros. `posts`: (n,) posts that draw
-    near and count, `weights`: (n,) the summed weight of all. `made`: (n,) whether there is a vector;
+    near and count, `weights`: (n,) the summed weight of all. `made`: (n,) whether there is one;
     where not, the user has too few posts (`posts` < the minimum) or they cancel each other out.
     `centres`: (n,) the vectors' products with the mean, 0 without one. `interests`: of those made;
     None where the scheme keeps none.
@@ -108,7 +108,9 @@ def aggregate(
         return user_vectors
     return replace(
         user_vectors,
-        interests=_interests(histories, posts, weights, scheme, mean, user_vectors),
+        interests=_interests(
+            replace(histories, weights=weights), posts, scheme, mean, user_vectors
+        ),
     )
 
 
@@ -121,21 +123,20 @@ def _sums(
     bounds = np.searchsorted(used, histories.offsets).tolist()
     totals = np.zeros((len(bounds) - 1, posts.vectors.shape[1]))
     buffer = np.empty((CHUNK, posts.vectors.shape[1]), dtype=np.float32)
-    for user, total in enumerate(totals):
+    for user in range(len(totals)):
         for first in range(bounds[user], bounds[user + 1], CHUNK):
             chunk = slice(first, min(first + CHUNK, bounds[user + 1]))
             # `mode` lets it write to `out` without a copy; no row is out of bounds
             parts = posts.vectors.take(
                 rows[chunk], axis=0, out=buffer[: chunk.stop - first], mode="clip"
             )
-            total += np.einsum("p,pd->d", weights[chunk], parts)
+            totals[user] += np.einsum("p,pd->d", weights[chunk], parts)
     return totals
 
 
 def _interests(
     histories: Histories,
     posts: PostVectors,
-    weights: NDArray[np.float64],
     scheme: Scheme,
     mean: NDArray[np.float64] | None,
     user_vectors: UserVectors,
@@ -148,6 +149,6 @@ def _interests(
         parts = posts.vectors[posts.rows[histories.places[mine]]]
         limit = scheme.interests if user_vectors.posts[user] >= scheme.long_history else 1
         own = user_vectors.vectors[user]
-        splits.append(interests_of(parts, weights[mine], mean, own, limit))
+        splits.append(interests_of(parts, histories.weights[mine], mean, own, limit))
     starts = histories.offsets[owners]
     return gather(owners, starts, splits, histories.posts, mean, posts.vectors.shape[1])

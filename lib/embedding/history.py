@@ -37,8 +37,8 @@ class Histories:
     A post of a user makes one contribution, or two: what draws near, and what pushes away. Those of
     user i are `offsets[i]:offsets[i + 1]`, with `offsets`: (n + 1,). `distinct_posts`: (p,) of V16,
     the posts that occur, each once, in order of id; `places`: (c,) where each contribution's post
-    stands among them; `weights`: (c,) float64, below 0 for what pushes away; `acted_at`: (c,) int64,
-    the latest of its actions.
+    stands among them; `weights`: (c,) float64, below 0 for what pushes away; `acted_at`: (c,)
+    int64, the latest of its actions.
     """
 
     offsets: NDArray[np.int64]

@@ -23,7 +23,7 @@ POSTGRES_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 class Log:
     """What the log says of n users at one moment, all arrays in the order they were asked for.
 
-    `read_at`: the database's clock as it was read. `records`: (n,) what each did, packed as RECORDs;
+    `read_at`: the database's clock as it was read. `records`: (n,) what each did, packed RECORDs;
     `histories`: what that comes to, the strongest contributions of each user. `actions`: (n,) how
     many actions those are; `unknown`: (n,) actions of a type that means nothing; `retracted`: (n,)
     whether there is a retraction; `exists`: (n,) whether there is such a user; `stored`: (n,)
@@ -65,13 +65,13 @@ SELECT
   CASE WHEN many THEN (
     SELECT count(*)
     FROM action_log
-    WHERE user_id = slice.user_id AND created_at >= since AND created_at <= until AND id > after
-      AND action_type <> ALL ($7::TEXT[])
+    WHERE user_id = slice.user_id AND created_at >= since AND created_at <= until
+      AND created_at <> ALL (ahead) AND action_type <> ALL ($7::TEXT[])
   ) ELSE plain.unknown END AS unknown,
   CASE WHEN many THEN EXISTS (
     SELECT FROM action_log
-    WHERE user_id = slice.user_id AND created_at >= since AND created_at <= until AND id > after
-      AND action_type = ANY ($5::TEXT[])
+    WHERE user_id = slice.user_id AND created_at >= since AND created_at <= until
+      AND created_at <> ALL (ahead) AND action_type = ANY ($5::TEXT[])
   ) ELSE intricate END AS retracted
 FROM unnest($1::UUID[]) WITH ORDINALITY AS slice (user_id, place)
 LEFT JOIN embedding.erasures AS erased ON erased.user_id = slice.user_id
@@ -83,7 +83,7 @@ CROSS JOIN LATERAL (
       erased.erased_at + INTERVAL '1 microsecond'
     ) END AS since,
     coalesce($10::TIMESTAMPTZ, 'infinity') AS until,
-    coalesce(erased.last_action, -9223372036854775808) AS after
+    coalesce(erased.ahead, '{}') AS ahead
 ) AS period
 CROSS JOIN LATERAL (
   SELECT
@@ -99,7 +99,8 @@ CROSS JOIN LATERAL (
   FROM (
     SELECT post_id, action_type, created_at, array_position($3::TEXT[], action_type) AS place
     FROM action_log
-    WHERE user_id = slice.user_id AND created_at >= since AND created_at <= until AND id > after
+    WHERE user_id = slice.user_id AND created_at >= since AND created_at <= until
+      AND created_at <> ALL (ahead)
     LIMIT least($8::BIGINT, $9::BIGINT) + 1
   ) AS action
 ) AS plain
@@ -150,7 +151,8 @@ CROSS JOIN LATERAL (
             ) AS place
           FROM action_log
           WHERE plain.intricate AND user_id = slice.user_id
-            AND created_at >= since AND created_at <= until AND id > after
+            AND created_at >= since AND created_at <= until
+      AND created_at <> ALL (ahead)
         ) AS action
         WHERE place IS NOT NULL
         WINDOW earlier AS (PARTITION BY post_id, place ORDER BY created_at DESC, id DESC)
@@ -177,8 +179,8 @@ async def read_log(
     """Read what the users did within the lookback, at most `max_posts` contributions a user.
 
     No upper bound in time: an action dated in the future counts. A retraction cancels that user's
-    actions on that post before it, by (created_at, id). Nothing up to a user's erasure counts, by
-    its time or by its id. With `as_of`, what the log now says of the time until then.
+    actions on that post before it, by (created_at, id). Nothing up to a user's erasure counts.
+    With `as_of`, what the log now says of the time until then.
     """
     rows = await connection.fetch(
         READ_LOG,

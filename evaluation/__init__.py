@@ -1,0 +1,1 @@
+"""How good the vectors are, judged offline by what users did later."""
