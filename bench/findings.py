@@ -8,6 +8,7 @@ from bench.contest import Standing
 from bench.course import Course
 from bench.imports import Imports
 from bench.machine import Machine
+from bench.schemes import Price
 from bench.spread import Spread
 from bench.traffic import Traffic
 from bench.warmth import Warmth
@@ -22,8 +23,8 @@ class Findings:
 
     `cold`: ms of a process's first page; `phases`: ms a user by what they went to; `pings`: ms of
     an empty query by round trip (s); `whole`: a run by the function's own process; `warmths`: of
-    a process's first runs; `disagreement`: the largest difference between a number of ours and
-    the loop's.
+    a process's first runs; `prices`: by scheme; `disagreement`: the largest difference between a
+    number of ours and the loop's.
     """
 
     machine: Machine
@@ -40,6 +41,7 @@ class Findings:
     imports: Imports
     whole: Course
     warmths: Sequence[Warmth]
+    prices: Mapping[str, Price]
     disagreement: float
 
     @property

@@ -17,6 +17,7 @@ from bench.machine import machine
 from bench.page import Places, plan, sized, work
 from bench.phases import phases
 from bench.platform import Platform, loaded
+from bench.schemes import prices
 from bench.spread import Spread
 from bench.traffic import traffic
 from bench.warmth import warmths
@@ -30,6 +31,7 @@ ROUND_TRIPS = (0.001, 0.005)
 WITHOUT_REDIS = {"CACHE_MODE": "off"}
 ROUNDS_NEAR = 5
 ROUNDS = 3
+SCHEME_ROUNDS = 11
 IMPORT_ROUNDS = 12
 PHASED = 4000
 RUNS = 2
@@ -55,6 +57,8 @@ async def measure(users: int, actions: int, posts: int, command: str, say: Say) 
             difference = await disagreement(platform, near, plain)
             say("where the time goes")
             parts_of_page = await _phases(platform, near)
+            say("the schemes")
+            by_scheme = await prices(platform, plain, SCHEME_ROUNDS)
             pings = {0.0: await ping(near.database)}
             say("with Redis")
             standings.append(await _served(platform, near))
@@ -93,6 +97,7 @@ async def measure(users: int, actions: int, posts: int, command: str, say: Say) 
                 imported,
                 whole,
                 warm,
+                by_scheme,
                 difference,
             )
 

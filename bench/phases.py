@@ -30,7 +30,7 @@ PARTS = {
     "READ_VERSIONS": "read posts",
     "READ_EMBEDDINGS": "read posts",
     "EXISTING_POSTS": "read posts",
-    "Sums.add": "aggregate",
+    "aggregate": "aggregate",
     "UPSERT": "upsert",
     "_pipelines": "encode",
     "Redis": "Redis",

@@ -18,6 +18,13 @@ NEARLY_ALL = 0.99
 EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 TABLES = (ROOT / "db" / "platform.sql", ROOT / "db" / "schema.sql")
 INDEXES = ROOT / "db" / "indexes.sql"
+WRITTEN = (
+    "user_embeddings",
+    "embedding.user_offsets",
+    "embedding.user_interests",
+    "embedding.run_users",
+)
+"""What a page writes."""
 
 # It would come at moments of its own.
 NO_AUTOVACUUM = """
@@ -81,8 +88,8 @@ class Platform:
 
     async def tidy(self) -> None:
         """Vacuum what a page writes, so that each measurement begins alike."""
-        await self.connection.execute("VACUUM user_embeddings")
-        await self.connection.execute("VACUUM embedding.run_users")
+        for table in WRITTEN:
+            await self.connection.execute(f"VACUUM {table}")
 
     async def let_autovacuum(self) -> None:
         """Leave vacuuming to the server from now on."""

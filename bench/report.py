@@ -7,10 +7,12 @@ from bench.conditions import FEW
 from bench.contest import FLOOR_SIZE
 from bench.findings import USUAL, Findings
 from bench.phases import PARTS, REST
+from bench.schemes import PAGE_SIZE
 from bench.spread import Spread
 from bench.table import Table, verdict
 from bench.targets import targets
 from lib.batch.page import SMALL_SLICE
+from lib.embedding.schemes import RECOMMENDED
 
 
 def introduction(findings: Findings) -> str:
@@ -40,6 +42,7 @@ def tables(findings: Findings) -> Iterator[Table]:
     yield verdict(targets(findings))
     yield _near(findings)
     yield _phases(findings)
+    yield _schemes(findings)
     yield _far(findings)
     yield _conditions(findings)
     yield _traffic(findings)
@@ -90,6 +93,26 @@ Warm pages of one slice, {SMALL_SLICE} users, so that nearly everything happens 
 near and with Redis. Names in capitals are those of statements in `lib/store/`, the time is that
 until asyncpg has their answer; `{REST}` is when nothing of all the others is under way."""
     return Table("Where the time goes", ("", "us a user", "share", "of which"), rows, note)
+
+
+def _schemes(findings: Findings) -> Table:
+    rows = [
+        (
+            name,
+            _ms(price.cost),
+            f"{price.times.median:.2f}",
+            f"{price.times.least:.2f}",
+            f"{price.times.most:.2f}",
+        )
+        for name, price in findings.prices.items()
+    ]
+    note = f"""
+Pages of {PAGE_SIZE} users, without Redis, each scheme over the same users in turn; `times` is of
+the baseline's in the same round. Before each measurement the page is worked off once untimed, so
+that what the scheme before has left beside the vectors is gone. It is the worst case for interests:
+every user here has more than {RECOMMENDED.long_history} posts, so everybody is split."""
+    head = ("", "ms a user", "times", "least", "most")
+    return Table("By scheme", head, rows, note)
 
 
 def _far(findings: Findings) -> Table:

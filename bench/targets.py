@@ -5,9 +5,12 @@ from collections.abc import Iterator
 
 from bench.findings import LARGE, USUAL, Findings
 from bench.target import Target, most, times
+from lib.embedding import BASELINE
 
 REQUEST_BYTES = 1_000_000
 SPEED = 6000
+SCHEME_TIMES = 1.3
+INTERESTS_TIMES = 2.0
 
 
 def targets(findings: Findings) -> Iterator[Target]:
@@ -32,6 +35,10 @@ def targets(findings: Findings) -> Iterator[Target]:
         speed = 1000 / plain.pages[size].median
         what = f"users a second, one process, before Redis, PAGE_SIZE {size}"
         yield Target(what, f"{SPEED:,}", f"{speed:,.0f}", speed >= SPEED)
+    for name, price in findings.prices.items():
+        if price.scheme != BASELINE:
+            limit = INTERESTS_TIMES if price.scheme.interests else SCHEME_TIMES
+            yield most(f"{name}, times `baseline@1`", limit, price.times.median, 2)
     yield most("memory of the function, MB", 200, findings.whole.memory, 0)
     pooled = findings.traffic[0]
     yield most("round trips to Postgres a slice", 12, pooled.per_slice, 0)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from upstash_redis.asyncio import Redis
 from upstash_redis.errors import UpstashError
 
+from lib.embedding import DIMENSIONS
 from lib.errors import Unavailable
 from lib.settings import RedisSettings
 
@@ -66,6 +67,24 @@ class Cache:
             client = self._connected()
             async with _bounded():
                 await client.delete(*map(key, users))
+
+    async def read(self, user: UUID) -> NDArray[np.float32] | None:
+        """Return the user's vector, (384,) float32, if there is one; raise Unavailable.
+
+        So it does where the value is no such vector: it is none of ours then.
+        """
+        client = self._connected()
+        async with _bounded():
+            value = await client.get(key(user))
+            if value is None:
+                return None
+            with np.errstate(over="ignore"):  # to infinity, which is refused below
+                vector = np.array(orjson.loads(value), dtype=np.float32)
+        if vector.shape != (DIMENSIONS,) or not np.isfinite(vector).all():
+            raise Unavailable(
+                f"redis: expected {DIMENSIONS} finite numbers in {key(user)}, got other ones"
+            )
+        return vector
 
     async def close(self) -> None:
         """Close the connections; the next call opens new ones."""

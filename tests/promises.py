@@ -2,18 +2,30 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 import asyncpg
+import pytest
 import valkey.asyncio
 
-from tests.reference import Action, cosine, interest_vector
+from lib.embedding.schemes import BASELINE, Scheme
+from tests.reference import (
+    Action,
+    Erasure,
+    contributions,
+    cosine,
+    dot,
+    interest_vector,
+    recent,
+)
 from tests.scene import MODEL
 
 SEVEN_DAYS = 604_800
+OFFSETS = "SELECT user_id, mean_id, centre FROM embedding.user_offsets"
+INTERESTS = "SELECT * FROM embedding.user_interests ORDER BY user_id, place"
 
 
 @dataclass(frozen=True)
@@ -54,32 +66,100 @@ async def actions_by_user(connection: asyncpg.Connection) -> dict[UUID, list[Act
     return log
 
 
+async def erasures_by_user(connection: asyncpg.Connection) -> dict[UUID, Erasure]:
+    found = await connection.fetch("SELECT * FROM embedding.erasures")
+    return {row["user_id"]: Erasure(*row[1:]) for row in found}
+
+
+async def mean_of(connection: asyncpg.Connection, scheme: Scheme) -> tuple[str, list[float] | None]:
+    """Return as what the scheme's vectors are stored now, and what is taken off them."""
+    if scheme == BASELINE:
+        return MODEL, None
+    if not scheme.centred:
+        return f"{MODEL}/{scheme.name}@{scheme.version}", None
+    number, vector = await connection.fetchrow(
+        "SELECT id, vector FROM embedding.means WHERE model = $1 ORDER BY id DESC LIMIT 1", MODEL
+    )
+    return f"{MODEL}/{scheme.name}@{scheme.version}#{number}", vector.to_list()
+
+
 async def assert_converged(
-    connection: asyncpg.Connection, redis: valkey.asyncio.Valkey, users: Sequence[UUID]
+    connection: asyncpg.Connection,
+    redis: valkey.asyncio.Valkey,
+    users: Sequence[UUID],
+    scheme: Scheme = BASELINE,
 ) -> int:
     """Hold P1 for these users, and for nobody else; return how many have a vector.
 
-    Each has in Postgres and in Redis exactly what the reference makes of the tables, or nothing.
+    Each has in Postgres and in Redis exactly what the reference makes of the tables, or nothing;
+    and beside the vector what the scheme keeps there.
     """
     stored, log = await rows(connection), await actions_by_user(connection)
-    embeddings = await usable_embeddings(connection)
+    embeddings, erasures = await usable_embeddings(connection), await erasures_by_user(connection)
     living = {row["id"] for row in await connection.fetch("SELECT id FROM users")}
     now = await connection.fetchval("SELECT clock_timestamp()")
-    expected: set[UUID] = set()
+    label, mean = await mean_of(connection, scheme)
+    expected: dict[UUID, set[UUID]] = {}
     for user in users:
         as_of = stored[user].generated_at if user in stored else now
-        wanted = interest_vector(log[user], embeddings, as_of)
+        erasure = erasures.get(user)
+        wanted = interest_vector(log[user], embeddings, as_of, scheme, mean=mean, erasure=erasure)
         if wanted is None or user not in living:
             assert user not in stored, f"{user} has a vector that the reference does not make"
             continue
-        expected.add(user)
+        posts = contributions(recent(log[user], as_of, erasure=erasure), as_of, scheme)
+        expected[user] = {post for post, away in posts if not away and post in embeddings}
         assert user in stored, f"{user} has no vector"
         assert cosine(stored[user].embedding, wanted) >= 0.999999
         assert abs(cosine(stored[user].embedding, stored[user].embedding) - 1) < 1e-9
-        assert stored[user].model_version == MODEL
-    assert set(stored) == expected
+        assert stored[user].model_version == label
+    assert set(stored) == set(expected)
+    await assert_offsets(connection, stored, mean)
+    await assert_interests(connection, stored, expected if scheme.interests else {}, scheme, mean)
     await assert_mirrored(connection, redis)
     return len(expected)
+
+
+async def assert_offsets(
+    connection: asyncpg.Connection, stored: Mapping[UUID, Row], mean: Sequence[float] | None
+) -> None:
+    """Hold that every centred vector, and no other, has its product with its mean beside it."""
+    offsets = {row["user_id"]: row for row in await connection.fetch(OFFSETS)}
+    assert set(offsets) == (set() if mean is None else set(stored))
+    for user, row in offsets.items():
+        assert stored[user].model_version.endswith(f"#{row['mean_id']}")
+        assert row["centre"] == pytest.approx(dot(stored[user].embedding, mean or []), abs=1e-5)
+
+
+async def assert_interests(
+    connection: asyncpg.Connection,
+    stored: Mapping[UUID, Row],
+    posts: Mapping[UUID, set[UUID]],
+    scheme: Scheme,
+    mean: Sequence[float] | None,
+) -> None:
+    """Hold that users with these posts have interests, and nobody else.
+
+    `posts`: those that draw each near. Without a long history there is one, the vector itself.
+    """
+    found: dict[UUID, list[asyncpg.Record]] = defaultdict(list)
+    for row in await connection.fetch(INTERESTS):
+        found[row["user_id"]].append(row)
+    assert set(found) == set(posts)
+    for user, interests in found.items():
+        shares = [row["share"] for row in interests]
+        assert [row["place"] for row in interests] == list(range(len(interests)))
+        assert shares == sorted(shares, reverse=True)
+        assert sum(shares) == pytest.approx(1)
+        most = scheme.interests if len(posts[user]) >= scheme.long_history else 1
+        assert 1 <= len(interests) <= most
+        for row in interests:
+            vector = row["embedding"].to_list()
+            assert dot(vector, vector) == pytest.approx(1, abs=1e-5)
+            assert row["medoid"] in posts[user]
+            assert row["centre"] == pytest.approx(dot(vector, mean) if mean else 0, abs=1e-5)
+        if len(interests) == 1:
+            assert interests[0]["embedding"].to_list() == stored[user].embedding
 
 
 async def assert_mirrored(connection: asyncpg.Connection, redis: valkey.asyncio.Valkey) -> None:

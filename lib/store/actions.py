@@ -66,12 +66,12 @@ SELECT
     SELECT count(*)
     FROM action_log
     WHERE user_id = slice.user_id AND created_at >= since AND created_at <= until
-      AND created_at <> ALL (ahead) AND action_type <> ALL ($7::TEXT[])
+      AND created_at <> ALL (ignored) AND action_type <> ALL ($7::TEXT[])
   ) ELSE plain.unknown END AS unknown,
   CASE WHEN many THEN EXISTS (
     SELECT FROM action_log
     WHERE user_id = slice.user_id AND created_at >= since AND created_at <= until
-      AND created_at <> ALL (ahead) AND action_type = ANY ($5::TEXT[])
+      AND created_at <> ALL (ignored) AND action_type = ANY ($5::TEXT[])
   ) ELSE intricate END AS retracted
 FROM unnest($1::UUID[]) WITH ORDINALITY AS slice (user_id, place)
 LEFT JOIN embedding.erasures AS erased ON erased.user_id = slice.user_id
@@ -83,7 +83,7 @@ CROSS JOIN LATERAL (
       erased.erased_at + INTERVAL '1 microsecond'
     ) END AS since,
     coalesce($10::TIMESTAMPTZ, 'infinity') AS until,
-    coalesce(erased.ahead, '{}') AS ahead
+    coalesce(erased.ahead, '{}') AS ignored
 ) AS period
 CROSS JOIN LATERAL (
   SELECT
@@ -100,7 +100,7 @@ CROSS JOIN LATERAL (
     SELECT post_id, action_type, created_at, array_position($3::TEXT[], action_type) AS place
     FROM action_log
     WHERE user_id = slice.user_id AND created_at >= since AND created_at <= until
-      AND created_at <> ALL (ahead)
+      AND created_at <> ALL (ignored)
     LIMIT least($8::BIGINT, $9::BIGINT) + 1
   ) AS action
 ) AS plain
@@ -152,7 +152,7 @@ CROSS JOIN LATERAL (
           FROM action_log
           WHERE plain.intricate AND user_id = slice.user_id
             AND created_at >= since AND created_at <= until
-      AND created_at <> ALL (ahead)
+      AND created_at <> ALL (ignored)
         ) AS action
         WHERE place IS NOT NULL
         WINDOW earlier AS (PARTITION BY post_id, place ORDER BY created_at DESC, id DESC)

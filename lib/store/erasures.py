@@ -9,13 +9,13 @@ from lib.store.database import Connection
 
 @dataclass(frozen=True)
 class Erasure:
-    """What is remembered of a user's wish: nothing done up to then counts.
+    """What is remembered of a user's wish: nothing done up to `erased_at` counts.
 
-    `last_action`: the greatest id that the user's actions had then, 0 if there were none.
+    `ahead`: the times of what had been logged by then with a time to come, which counts neither.
     """
 
     erased_at: datetime
-    last_action: int
+    ahead: tuple[datetime, ...]
     opted_out: bool
 
 
@@ -27,8 +27,13 @@ SELECT pg_advisory_xact_lock(hashtextextended('user-embeddings erasure', 0))
 # `erased_at` rises with every call, whatever the clock says: it tells one erasure from the next.
 # The user is due, so that the next run deletes the key in Redis whatever becomes of it until then.
 ERASE = """
-WITH act AS MATERIALIZED (
-  SELECT id::BIGINT AS id FROM action_log WHERE user_id = $1::UUID
+WITH known AS MATERIALIZED (
+  SELECT erased_at, ahead, opted_out FROM embedding.erasures WHERE user_id = $1::UUID
+),
+moment AS MATERIALIZED (
+  SELECT greatest(
+    clock_timestamp(), (SELECT erased_at FROM known) + INTERVAL '1 microsecond'
+  ) AS erased_at
 ),
 vectors AS (
   DELETE FROM user_embeddings WHERE user_id = $1::UUID
@@ -45,13 +50,23 @@ failed AS (
 next_run AS (
   INSERT INTO embedding.due (user_id, reason) VALUES ($1::UUID, 'erased') ON CONFLICT DO NOTHING
 )
-INSERT INTO embedding.erasures AS known (user_id, erased_at, last_action, opted_out)
-SELECT $1::UUID, clock_timestamp(), coalesce(max(id), 0), $2::BOOLEAN FROM act
+INSERT INTO embedding.erasures (user_id, erased_at, ahead, opted_out)
+SELECT
+  $1::UUID,
+  moment.erased_at,
+  ARRAY(
+    SELECT time FROM known CROSS JOIN unnest(known.ahead) AS time WHERE time > moment.erased_at
+    UNION
+    SELECT created_at::TIMESTAMPTZ
+    FROM action_log
+    WHERE user_id = $1::UUID AND created_at > moment.erased_at
+    ORDER BY 1
+  ),
+  $2::BOOLEAN OR coalesce((SELECT opted_out FROM known), false)
+FROM moment
 ON CONFLICT (user_id) DO UPDATE SET
-  erased_at = greatest(excluded.erased_at, known.erased_at + INTERVAL '1 microsecond'),
-  last_action = greatest(excluded.last_action, known.last_action),
-  opted_out = known.opted_out OR excluded.opted_out
-RETURNING erased_at, last_action, opted_out
+  erased_at = excluded.erased_at, ahead = excluded.ahead, opted_out = excluded.opted_out
+RETURNING erased_at, ahead, opted_out
 """
 
 
@@ -73,27 +88,36 @@ async def _erase(connection: Connection, user: UUID, *, opted_out: bool) -> Eras
     async with connection.transaction():
         await connection.execute(LOCK_ERASURES)
         row = await connection.fetchrow(ERASE, user, opted_out)
-    return Erasure(**row)
+    return Erasure(row["erased_at"], tuple(row["ahead"]), row["opted_out"])
 
 
 OPT_IN = """
-WITH act AS MATERIALIZED (
-  SELECT id::BIGINT AS id FROM action_log WHERE user_id = $1::UUID
-),
-allowed AS (
-  UPDATE embedding.erasures AS known SET
-    erased_at = greatest(clock_timestamp(), known.erased_at + INTERVAL '1 microsecond'),
-    last_action = greatest((SELECT max(id) FROM act), known.last_action),
-    opted_out = false
+WITH known AS MATERIALIZED (
+  SELECT
+    greatest(clock_timestamp(), erased_at + INTERVAL '1 microsecond') AS erased_at,
+    ahead
+  FROM embedding.erasures
   WHERE user_id = $1::UUID AND opted_out
-  RETURNING erased_at, last_action, opted_out
 ),
 next_run AS (
   INSERT INTO embedding.due (user_id, reason)
-  SELECT $1::UUID, 'opted_in' FROM allowed
+  SELECT $1::UUID, 'opted_in' FROM known
   ON CONFLICT DO NOTHING
 )
-SELECT erased_at, last_action, opted_out FROM allowed
+UPDATE embedding.erasures SET
+  erased_at = known.erased_at,
+  ahead = ARRAY(
+    SELECT time FROM unnest(known.ahead) AS time WHERE time > known.erased_at
+    UNION
+    SELECT created_at::TIMESTAMPTZ
+    FROM action_log
+    WHERE user_id = $1::UUID AND created_at > known.erased_at
+    ORDER BY 1
+  ),
+  opted_out = false
+FROM known
+WHERE user_id = $1::UUID
+RETURNING erasures.erased_at, erasures.ahead, erasures.opted_out
 """
 
 
@@ -105,4 +129,15 @@ async def opt_in(connection: Connection, user: UUID) -> Erasure | None:
     async with connection.transaction():
         await connection.execute(LOCK_ERASURES)
         row = await connection.fetchrow(OPT_IN, user)
-    return Erasure(**row) if row else None
+    return Erasure(row["erased_at"], tuple(row["ahead"]), row["opted_out"]) if row else None
+
+
+READ_ERASURE = """
+SELECT erased_at, ahead, opted_out FROM embedding.erasures WHERE user_id = $1::UUID
+"""
+
+
+async def read_erasure(connection: Connection, user: UUID) -> Erasure | None:
+    """Return what is remembered of the user's wish; None of who never had one."""
+    row = await connection.fetchrow(READ_ERASURE, user)
+    return Erasure(row["erased_at"], tuple(row["ahead"]), row["opted_out"]) if row else None

@@ -1,7 +1,9 @@
 """All that is held about one user, table by table."""
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import numpy as np
@@ -9,7 +11,7 @@ from numpy.typing import NDArray
 from pgvector import Vector
 
 from lib.store.database import Connection
-from lib.store.erasures import Erasure
+from lib.store.erasures import Erasure, read_erasure
 
 
 @dataclass(frozen=True)
@@ -136,7 +138,7 @@ SELECT reason, attempts, run_id, failed_at FROM embedding.failures WHERE user_id
 """
 
 READ_DUE = """
-SELECT reason FROM embedding.due WHERE user_id = $1::UUID ORDER BY reason
+SELECT DISTINCT reason FROM embedding.due WHERE user_id = $1::UUID ORDER BY reason
 """
 
 READ_WORK = """
@@ -146,23 +148,36 @@ WHERE user_id = $1::UUID
 ORDER BY run_id, page
 """
 
-READ_ERASURE = """
-SELECT erased_at, last_action, opted_out FROM embedding.erasures WHERE user_id = $1::UUID
-"""
-
 
 async def held(connection: Connection, user: UUID) -> Holdings:
-    """Read everything there is about a user at one moment."""
-    async with connection.transaction(isolation="repeatable_read", readonly=True):
-        return Holdings(
-            read_at=await connection.fetchval(READ_TIME),
-            vector=_one(HeldVector, await connection.fetch(READ_VECTOR, user)),
-            offset=_one(Offset, await connection.fetch(READ_OFFSET, user)),
-            interests=_all(Interest, await connection.fetch(READ_INTERESTS, user)),
-            shadow=_one(Shadow, await connection.fetch(READ_SHADOW, user)),
-            exposures=_all(Exposure, await connection.fetch(READ_EXPOSURES, user)),
-            failure=_one(Failure, await connection.fetch(READ_FAILURE, user)),
-            due=tuple(row["reason"] for row in await connection.fetch(READ_DUE, user)),
-            work=_all(Work, await connection.fetch(READ_WORK, user)),
-            erasure=_one(Erasure, await connection.fetch(READ_ERASURE, user)),
-        )
+    """Read everything there is about a user; at one moment in a transaction that sees but one."""
+    return Holdings(
+        read_at=await connection.fetchval(READ_TIME),
+        vector=_one(HeldVector, await connection.fetch(READ_VECTOR, user)),
+        offset=_one(Offset, await connection.fetch(READ_OFFSET, user)),
+        interests=_all(Interest, await connection.fetch(READ_INTERESTS, user)),
+        shadow=_one(Shadow, await connection.fetch(READ_SHADOW, user)),
+        exposures=_all(Exposure, await connection.fetch(READ_EXPOSURES, user)),
+        failure=_one(Failure, await connection.fetch(READ_FAILURE, user)),
+        due=tuple(row["reason"] for row in await connection.fetch(READ_DUE, user)),
+        work=_all(Work, await connection.fetch(READ_WORK, user)),
+        erasure=await read_erasure(connection, user),
+    )
+
+
+def _one[Row](kind: Callable[..., Row], rows: Sequence[Mapping[str, Any]]) -> Row | None:
+    return next(iter(_all(kind, rows)), None)
+
+
+def _all[Row](kind: Callable[..., Row], rows: Sequence[Mapping[str, Any]]) -> tuple[Row, ...]:
+    """Make one of a kind of each row, whose columns are named as its fields."""
+    return tuple(kind(**{name: _plain(value) for name, value in row.items()}) for row in rows)
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case Vector():
+            return value.to_numpy()
+        case UUID():  # asyncpg has its own kind, which not everybody knows to write down
+            return UUID(int=value.int)
+    return value

@@ -15,6 +15,7 @@ from bench.page import Places, cost, plan, sized, work
 from bench.phases import PARTS, REST, phases
 from bench.platform import Platform, loaded
 from bench.scale.storage import sizes, writing
+from bench.schemes import prices
 from bench.traffic import traffic
 from bench.warmth import warmths
 from dev.postgres import Postgres
@@ -124,6 +125,19 @@ async def test_phases_account_for_every_part_of_a_page(filled: Platform, places:
     assert {PARTS.get(name) for name in found} >= set(PARTS.values())
     assert {"QStash", "BEGIN and COMMIT", "CLOSE_USERS", REST} <= found.keys()
     assert min(found.values()) > 0
+
+
+async def test_schemes_are_measured_over_the_same_users_each_by_itself(
+    filled: Platform, places: Places
+):
+    async with running(places, WITHOUT_REDIS) as services:
+        found = await prices(filled, services, 1)
+    assert next(iter(found)) == "baseline@1"
+    assert found["baseline@1"].times.median == 1
+    assert {"recommended@1", "recommended@1, without interests"} < found.keys()
+    assert min(price.cost.least for price in found.values()) > 0
+    written = await filled.connection.fetch("SELECT DISTINCT model_version FROM user_embeddings")
+    assert [row["model_version"] for row in written] == ["all-MiniLM-L6-v2/recommended@1#1"]
 
 
 @pytest.mark.parametrize("pooled", [True, False])

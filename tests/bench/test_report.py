@@ -15,6 +15,7 @@ from bench.machine import Machine
 from bench.plot import plot_costs, plot_pages
 from bench.scale import report as scale_report
 from bench.scale.storage import INDEXES, TABLES, Size, Writing
+from bench.schemes import Price, variants
 from bench.spread import Spread
 from bench.table import WIDTH, wrapped
 from bench.targets import targets
@@ -71,6 +72,10 @@ FINDINGS = Findings(
     imports=Imports(110.0, 100.0),
     whole=course(20_000, 80.0),
     warmths=[Warmth(0.3, 0.8), Warmth(0.2, 0.9)],
+    prices={
+        name: Price(scheme, spread(0.5), spread(1.9 if scheme.interests else 1.4))
+        for name, scheme in variants().items()
+    },
     disagreement=0.0,
 )
 
@@ -103,6 +108,7 @@ def test_page_of_results_names_the_command_and_every_number():
         "1,000",
         "READ_LOG 100",
         "read actions",
+        "recommended@1, without interests | 0.500 (0.250 to 1.000) | 1.40",
         "11",
         "cost.svg",
         "110",
@@ -122,6 +128,10 @@ def test_targets_are_judged_by_what_was_found():
         True,  # 1.25 times the floor
         False,  # 1,000 users a second
         False,  # and on larger pages
+        False,  # decay: 1.4 times the baseline
+        False,  # centred
+        False,  # recommended without interests
+        True,  # recommended: 1.9 times, with interests
         True,
         True,
         True,

@@ -134,6 +134,46 @@ async def test_keys_are_deleted_in_one_command(stand: Stand, redis: Redis):
     assert request.commands == [["DEL", key(A), key(B), key(UUID(int=99))]]
 
 
+async def test_vector_is_read_bit_for_bit_as_it_was_put(stand: Stand):
+    await stand.cache.put({A: vector(1), B: vector(2)})
+    stand.upstash.requests.clear()
+    found = await stand.cache.read(A)
+    assert found is not None
+    assert found.dtype == np.float32
+    assert found.tobytes() == vector(1).tobytes()
+    [request] = stand.upstash.requests
+    assert request.commands == [["GET", key(A)]]
+
+
+async def test_nothing_is_read_where_there_is_no_key(stand: Stand):
+    await stand.cache.put({B: vector(2)})
+    assert await stand.cache.read(A) is None
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        "null",
+        "7",
+        "{}",
+        "[]",
+        "[[0.5]]",
+        '["a"]',
+        "not JSON",
+        encode(vector(1))[:-1],
+        encode(vector(1, 383)),
+        encode(vector(1, 385)),
+        encode(vector(1)).replace("[", "[1e39,", 1).rpartition(",")[0] + "]",
+        "[" * 100_000,
+    ],
+    ids=lambda value: value[:8],
+)
+async def test_value_that_is_no_vector_is_unavailable(stand: Stand, redis: Redis, value: str):
+    await redis.set(key(A), value)
+    await unavailable(read(stand.cache))
+
+
 async def test_nothing_costs_no_request(stand: Stand):
     await stand.cache.put({})
     await stand.cache.drop([])
@@ -159,6 +199,10 @@ async def put(cache: Cache) -> None:
 
 async def drop(cache: Cache) -> None:
     await cache.drop([A, B])
+
+
+async def read(cache: Cache) -> None:
+    await cache.read(A)
 
 
 type Call = Callable[[Cache], Awaitable[None]]
@@ -205,9 +249,14 @@ DROP = {
     "results of a pipeline": Refuse(200, '[{"result": 2}]'),
     "error with 200": Refuse(200, '{"error": "READONLY"}'),
 }
+READ = DROP | {
+    "number as a result": Refuse(200, '{"result": 7}'),
+    "array as a result": Refuse(200, '{"result": [0.5]}'),
+}
 FAULTS = [
     *[pytest.param(put, fault, id=f"put, {name}") for name, fault in (BOTH | PUT).items()],
     *[pytest.param(drop, fault, id=f"drop, {name}") for name, fault in (BOTH | DROP).items()],
+    *[pytest.param(read, fault, id=f"read, {name}") for name, fault in (BOTH | READ).items()],
 ]
 
 
@@ -251,14 +300,14 @@ async def test_one_pipeline_that_fails_makes_the_whole_write_unavailable():
             await unavailable(stand.cache.put({UUID(int=n): vector(n) for n in range(500)}))
 
 
-@pytest.mark.parametrize("call", [put, drop])
+@pytest.mark.parametrize("call", [put, drop, read])
 async def test_wrong_token_is_unavailable(stand: Stand, call: Call):
     cache = Cache(RedisSettings(stand.url, "another-token"))
     assert "another-token" not in await unavailable(call(cache))
     await cache.close()
 
 
-@pytest.mark.parametrize("call", [put, drop])
+@pytest.mark.parametrize("call", [put, drop, read])
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1", "https://127.0.0.1:1"])
 async def test_server_out_of_reach_is_unavailable(url: str, call: Call):
     cache = Cache(RedisSettings(url, TOKEN))
@@ -273,5 +322,6 @@ async def test_valkey_that_is_down_is_unavailable_until_it_is_up():
             valkey.stop()
             await unavailable(put(stand.cache))
             await unavailable(drop(stand.cache))
+            await unavailable(read(stand.cache))
             valkey.start()
             await put(stand.cache)

@@ -24,10 +24,14 @@ async def drop(cache: Cache) -> None:
     await cache.drop([UUID(int=1)])
 
 
+async def read(cache: Cache) -> None:
+    await cache.read(UUID(int=1))
+
+
 type Call = Callable[[Cache], Awaitable[None]]
 
 
-@pytest.mark.parametrize("call", [put, drop])
+@pytest.mark.parametrize("call", [put, drop, read])
 def test_server_that_hangs_is_unavailable_after_ten_seconds(valkey_server: Valkey, call: Call):
     async def hang() -> None:
         upstash = Upstash(valkey_server.address, token=TOKEN)

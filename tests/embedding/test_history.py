@@ -1,11 +1,9 @@
-import struct
-
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lib.embedding import Histories
-from tests.embedding.histories import POSTS, Contributions, histories, unpack
+from tests.embedding.histories import POSTS, SIGNED, Contributions, histories, record, unpack
 
 records = st.tuples(
     st.one_of(st.sampled_from(POSTS), st.binary(min_size=16, max_size=16)),
@@ -16,20 +14,23 @@ records = st.tuples(
 
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.lists(records)))
-def test_unpack_sums_a_users_records_of_one_post(users: list[list[tuple[bytes, float, int]]]):
+def test_unpack_sums_what_draws_a_user_near_a_post_and_apart_what_pushes_away(
+    users: list[list[tuple[bytes, float, int]]],
+):
     read = Histories.unpack(
-        [b"".join(post + struct.pack(">dq", w, at) for post, w, at in user) for user in users]
+        [b"".join(record(*one) for one in user) for user in users], SIGNED, read_at=0
     )
     assert len(read.offsets) == len(users) + 1
     for place, user in enumerate(users):
-        summed: dict[bytes, tuple[float, int]] = {}
+        summed: dict[tuple[bytes, bool], tuple[float, int]] = {}
         for post, weight, at in user:
-            before, last = summed.get(post, (0.0, at))
-            summed[post] = (before + weight, max(last, at))
+            side = post, weight < 0
+            before, last = summed.get(side, (0.0, at))
+            summed[side] = (before + weight, max(last, at))
         mine = slice(read.offsets[place], read.offsets[place + 1])
         found = zip(read.posts[mine], read.weights[mine], read.acted_at[mine], strict=True)
         assert [(post.tobytes(), weight, at) for post, weight, at in found] == [
-            (post, weight, at) for post, (weight, at) in sorted(summed.items()) if weight != 0
+            (post, weight, at) for (post, _), (weight, at) in sorted(summed.items()) if weight
         ]
 
 

@@ -1,3 +1,4 @@
+import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from random import Random
@@ -9,54 +10,84 @@ import numpy as np
 import pytest
 from pgvector import Vector
 
-from lib.embedding import BASELINE, DIMENSIONS, Scheme
-from lib.store.actions import Log, active_users, read_log
-from tests.reference import UNDOES, WEIGHTS
+from lib.embedding import BASELINE, DIMENSIONS, SCHEMES, Scheme
+from lib.embedding.schemes import WEIGHTS
+from lib.store.actions import PLAIN_ACTIONS, Log, active_users, read_log
+from tests.reference import (
+    LOOKBACK,
+    UNDOES,
+    Action,
+    Erasure,
+    Side,
+    contributions,
+    recent,
+)
 from tests.scene import RARE, TYPES, act
 
 ON_PLATFORMS = ["tables", "views"]
-LOOKBACK = timedelta(days=90)
 EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 MEANT = {*WEIGHTS, *UNDOES, "dislike_post", "hide_post"}
+EVER = timedelta(days=36_500)
+HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
 
-
-class Action(NamedTuple):
-    id: int
-    user_id: UUID
-    post_id: UUID
-    action_type: str
-    created_at: datetime
+EXTREME = Scheme(
+    "extreme",
+    1,
+    {
+        "share_post": 1e9,
+        "view_post": 1e-9,
+        "like_post": 3.0,
+        "bookmark_post": 1.0,
+        "comment_post": 1.0,
+    },
+    # within the lookback an action comes to lose nothing more
+    half_life=0.125,
+    saturated=True,
+    daily_views=True,
+    negatives={"hide_post": 1e12, "dislike_post": 1e-12},
+    negative_share=1e6,
+    centred=True,
+    minimum=3,
+    interests=9,
+    long_history=1,
+)
+every_scheme = pytest.mark.parametrize(
+    "scheme", [*SCHEMES, EXTREME], ids=lambda scheme: scheme.label
+)
 
 
 class Expected(NamedTuple):
-    """What one user's log comes to. `posts`: weight and last action of each, strongest first."""
+    """What one user's log comes to. `posts`: weight and last action of each side of a post."""
 
-    posts: dict[UUID, tuple[float, datetime]]
+    posts: dict[Side, tuple[float, datetime]]
     actions: int
     unknown: int
     retracted: bool
 
+    @property
+    def weights(self) -> dict[UUID, float]:
+        """By post, where none has two sides."""
+        assert len({post for post, _ in self.posts}) == len(self.posts)
+        return {post: weight for (post, _), (weight, _) in self.posts.items()}
 
-def expected(log: Sequence[Action], user: UUID, since: datetime, max_posts: int) -> Expected:
-    mine = [action for action in log if action.user_id == user and action.created_at >= since]
-    kept: dict[UUID, list[Action]] = {}
-    for action in mine:
-        cancelled = [
-            other
-            for other in mine
-            if UNDOES.get(other.action_type) == action.action_type
-            and other.post_id == action.post_id
-            and (other.created_at, other.id) > (action.created_at, action.id)
-        ]
-        if action.action_type in WEIGHTS and not cancelled:
-            kept.setdefault(action.post_id, []).append(action)
-    weights = {post: sum(WEIGHTS[a.action_type] for a in actions) for post, actions in kept.items()}
-    strongest = sorted(weights, key=lambda post: (-weights[post], post))[:max_posts]
+
+def expected(
+    actions: Sequence[Action],
+    read_at: datetime,
+    scheme: Scheme,
+    *,
+    lookback: timedelta = LOOKBACK,
+    max_posts: int = 1000,
+    erasure: Erasure | None = None,
+) -> Expected:
+    looked_at = recent(actions, read_at, lookback, erasure)
+    parts = contributions(looked_at, read_at, scheme, max_posts)
     return Expected(
-        {post: (weights[post], max(a.created_at for a in kept[post])) for post in strongest},
-        sum(len(kept[post]) for post in strongest),
-        sum(action.action_type not in MEANT for action in mine),
-        any(action.action_type in UNDOES for action in mine),
+        {side: (part.weight, part.acted_at) for side, part in parts.items()},
+        sum(part.actions for part in parts.values()),
+        sum(action.action_type not in MEANT for action in looked_at),
+        any(action.action_type in UNDOES for action in looked_at),
     )
 
 
@@ -64,14 +95,32 @@ def found(log: Log, place: int) -> Expected:
     histories = log.histories
     mine = slice(histories.offsets[place], histories.offsets[place + 1])
     posts = [UUID(bytes=post.tobytes()) for post in histories.posts[mine]]
+    weights = histories.weights[mine].tolist()
     times = [EPOCH + timedelta(microseconds=int(at)) for at in histories.acted_at[mine]]
-    assert len(set(posts)) == len(posts)
+    sides = {
+        (post, weight < 0): (weight, at)
+        for post, weight, at in zip(posts, weights, times, strict=True)
+    }
+    assert len(sides) == len(posts)
     return Expected(
-        dict(zip(posts, zip(histories.weights[mine].tolist(), times, strict=True), strict=True)),
-        int(log.actions[place]),
-        int(log.unknown[place]),
-        bool(log.retracted[place]),
+        sides, int(log.actions[place]), int(log.unknown[place]), bool(log.retracted[place])
     )
+
+
+def assert_alike(said: Expected, whole: Expected, max_posts: int = 1000) -> None:
+    """Hold that it is the whole, or of its posts the strongest.
+
+    Among equals any: here sums of what decays are not the same to the last bit.
+    """
+    for side, (weight, at) in said.posts.items():
+        assert at == whole.posts[side][1]
+        assert weight == pytest.approx(whole.posts[side][0], rel=1e-4, abs=0)
+    strengths = sorted((abs(weight) for weight, _ in whole.posts.values()), reverse=True)
+    kept = sorted((abs(weight) for weight, _ in said.posts.values()), reverse=True)
+    assert kept == pytest.approx(strengths[:max_posts], rel=1e-4, abs=0)
+    assert (said.unknown, said.retracted) == (whole.unknown, whole.retracted)
+    if len(strengths) <= max_posts:
+        assert said.actions == whole.actions
 
 
 async def write(
@@ -98,8 +147,30 @@ async def read(
     lookback: timedelta = LOOKBACK,
     max_posts: int = 1000,
     scheme: Scheme = BASELINE,
+    as_of: datetime | None = None,
 ) -> Log:
-    return await read_log(connection, users, lookback, scheme, max_posts)
+    return await read_log(connection, users, lookback, scheme, max_posts, as_of=as_of)
+
+
+ERASED = "INSERT INTO embedding.erasures VALUES ($1, $2, $3, $4)"
+
+
+def made_up(
+    random: Random, users: Sequence[UUID], now: datetime
+) -> list[tuple[UUID, UUID, str, datetime]]:
+    """Return some 300 actions on 5 posts; the last two users never take anything back.
+
+    There are few moments, so that many actions happen at the very same one, some of them to come.
+    """
+    days = [random.uniform(-120, 5) for _ in range(7)] + [random.uniform(-2, 0) for _ in range(4)]
+    moments = [now + day * DAY for day in days]
+    posts = [UUID(int=random.getrandbits(64) << random.choice([0, 64])) for _ in range(5)]
+    kinds = (*TYPES, *RARE, "unlike_post", "unbookmark_post", "view_post", "")
+    drawn = [
+        (random.choice(users), random.choice(posts), random.choice(kinds), random.choice(moments))
+        for _ in range(320)
+    ]
+    return [row for row in drawn if row[0] not in users[-2:] or row[2] not in UNDOES]
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -108,27 +179,115 @@ async def test_log_of_random_actions_is_what_plain_loops_make_of_it(
 ):
     random = Random(seed)
     now = await connection.fetchval("SELECT clock_timestamp()")
-    # few moments, so that many actions happen at the very same one, some of them to come
-    moments = [now + timedelta(days=random.uniform(-120, 5)) for _ in range(9)]
     users = [UUID(int=random.getrandbits(128)) for _ in range(6)]
-    posts = [UUID(int=random.getrandbits(64) << random.choice([0, 64])) for _ in range(5)]
-    log = await write(
-        connection,
-        [
-            (
-                random.choice(users[1:]),
-                random.choice(posts),
-                random.choice((*TYPES, *RARE, "unlike_post", "unbookmark_post", "")),
-                random.choice(moments),
-            )
-            for _ in range(250)
-        ],
-    )
+    log = await write(connection, made_up(random, users[1:], now))
     for max_posts in (1, 3, 1000):
         said = await read(connection, users, max_posts=max_posts)
         for place, user in enumerate(users):
-            wanted = expected(log, user, said.read_at - LOOKBACK, max_posts)
-            assert found(said, place) == wanted
+            mine = [action for action in log if action.user_id == user]
+            assert found(said, place) == expected(mine, said.read_at, BASELINE, max_posts=max_posts)
+
+
+@every_scheme
+@pytest.mark.parametrize("seed", range(4))
+async def test_log_is_weighed_by_any_scheme_as_plain_loops_weigh_it(
+    connection: asyncpg.Connection, seed: int, scheme: Scheme
+):
+    """As they are or summed by Postgres, cut off or whole, with users erased and opted out."""
+    random = Random(seed)
+    now = await connection.fetchval("SELECT clock_timestamp()")
+    users = [UUID(int=random.getrandbits(128)) for _ in range(7)]
+    log = await write(connection, made_up(random, users, now))
+    middle = log[len(log) // 2]
+    erasures = {
+        users[0]: Erasure(now - 400 * DAY, middle.id, opted_out=False),
+        users[1]: Erasure(middle.created_at, 0, opted_out=False),
+        users[2]: Erasure(now - 400 * DAY, 0, opted_out=True),
+        users[6]: Erasure(middle.created_at, middle.id, opted_out=False),
+    }
+    await connection.executemany(ERASED, [(user, *one) for user, one in erasures.items()])
+    for max_posts in (1, 3, 10, 1000):
+        said = await read(connection, users, max_posts=max_posts, scheme=scheme)
+        for place, user in enumerate(users):
+            mine = [action for action in log if action.user_id == user]
+            erasure = erasures.get(user)
+            whole = expected(mine, said.read_at, scheme, erasure=erasure)
+            assert_alike(found(said, place), whole, max_posts)
+            assert said.erased[place] == (erasure and erasure.erased_at)
+            assert said.opted_out[place] == (erasure is not None and erasure.opted_out)
+
+
+@every_scheme
+async def test_sums_of_the_database_s_are_those_made_here(
+    connection: asyncpg.Connection, scheme: Scheme
+):
+    """A thousand actions of a user come as they are, one more and they come summed."""
+    random = Random(5)
+    now = await connection.fetchval("SELECT clock_timestamp()")
+    user, posts = UUID(int=1), [UUID(int=n) for n in range(10, 16)]
+    kinds = [*TYPES, "dislike_post", "hide_post", "view_post", "report_post"]
+    rows = [
+        (user, random.choice(posts), random.choice(kinds), now - random.uniform(-2, 95) * DAY)
+        for _ in range(PLAIN_ACTIONS * 2)
+    ]
+    rows = [row for row in rows if row[3] > now - LOOKBACK + HOUR][:PLAIN_ACTIONS]
+    assert len(rows) == PLAIN_ACTIONS
+    log = await write(connection, rows)
+    plain = await read(connection, [user], scheme=scheme, max_posts=5000)
+    summed = await read(connection, [user], scheme=scheme, max_posts=PLAIN_ACTIONS - 1)
+    assert len(summed.records[0]) < len(plain.records[0])
+    wanted = expected(log, plain.read_at, scheme)
+    assert_alike(found(plain, 0), wanted)
+    assert_alike(found(summed, 0), wanted)
+    more = await write(connection, [(user, posts[0], "view_post", now - LOOKBACK + HOUR)])
+    one_more = await read(connection, [user], scheme=scheme, max_posts=5000)
+    assert len(one_more.records[0]) == len(summed.records[0])
+    assert_alike(found(one_more, 0), expected(more, one_more.read_at, scheme))
+
+
+@every_scheme
+async def test_log_as_of_a_moment_is_what_was_read_then(
+    connection: asyncpg.Connection, scheme: Scheme
+):
+    random = Random(6)
+    users = [UUID(int=random.getrandbits(128)) for _ in range(5)]
+    now = await connection.fetchval("SELECT clock_timestamp()")
+    rows = [row for row in made_up(random, users, now) if row[3] < now]
+    at_the_edge = now - LOOKBACK + timedelta(milliseconds=200)
+    rows.append((users[0], UUID(int=9), "share_post", at_the_edge))
+    await write(connection, rows)
+    then = [
+        await read(connection, users, scheme=scheme, max_posts=max_posts)
+        for max_posts in (1, 3, 10, 1000)
+    ]
+    while await connection.fetchval("SELECT clock_timestamp()") < at_the_edge + LOOKBACK:
+        await asyncio.sleep(0.05)
+    later = then[-1].read_at + timedelta(microseconds=1)
+    again = [(user, post, kind, later) for user, post, kind, _ in rows]
+    await write(connection, [*again, (users[0], UUID(int=9), "unlike_post", later + 400 * DAY)])
+    for max_posts, before in zip((1, 3, 10, 1000), then, strict=True):
+        said = await read(
+            connection, users, scheme=scheme, max_posts=max_posts, as_of=before.read_at
+        )
+        for place in range(len(users)):
+            assert_alike(found(said, place), found(before, place), max_posts)
+    assert (UUID(int=9), False) in found(then[-1], 0).posts
+
+
+async def test_log_as_of_a_moment_knows_nothing_of_what_was_to_come(
+    connection: asyncpg.Connection,
+):
+    """Though a read at that moment counted it, if it was there: the log does not say since when."""
+    user, post = UUID(int=1), UUID(int=2)
+    now = await connection.fetchval("SELECT clock_timestamp()")
+    await write(
+        connection,
+        [(user, post, "like_post", now - HOUR), (user, post, "share_post", now + HOUR)],
+    )
+    assert found(await read(connection, [user]), 0).weights == {post: 15}
+    past = await read(connection, [user], as_of=now)
+    assert found(past, 0).weights == {post: 5}
+    assert past.read_at > now
 
 
 @pytest.mark.parametrize(
@@ -155,8 +314,7 @@ async def test_retraction_cancels_what_was_before_it_by_time_and_then_by_id(
     await write(connection, [(user, other, "like_post", at), (other, post, "like_post", at)])
     await write(connection, [(user, post, kind, at + n * step) for n, kind in enumerate(kinds)])
     said = found(await read(connection, [user]), 0)
-    weights = {post: weight for post, (weight, _) in said.posts.items()}
-    assert weights == {other: 5} | ({post: weight} if weight else {})
+    assert said.weights == {other: 5} | ({post: weight} if weight else {})
     assert said.retracted == any(kind in UNDOES for kind in kinds)
 
 
@@ -173,7 +331,7 @@ async def test_retraction_with_an_earlier_time_cancels_nothing_though_it_was_log
         ],
     )
     said = await read(connection, [user])
-    assert found(said, 0).posts[post] == (5, now)
+    assert found(said, 0).posts == {(post, False): (5, now)}
 
 
 async def test_user_who_likes_and_unlikes_one_post_for_ever_is_read_in_no_time(
@@ -191,7 +349,7 @@ async def test_user_who_likes_and_unlikes_one_post_for_ever_is_read_in_no_time(
     )
     await connection.execute("ANALYZE; SET statement_timeout = '3s'")
     said = found(await read(connection, [user]), 0)
-    assert set(said.posts) == {other}
+    assert set(said.weights) == {other}
     assert said.retracted
 
 
@@ -207,7 +365,7 @@ async def test_thousand_views_of_one_post_never_evict_a_share(connection: asyncp
         ],
     )
     said = found(await read(connection, [user], max_posts=2), 0)
-    assert {post: weight for post, (weight, _) in said.posts.items()} == {viewed: 1000, shared: 10}
+    assert said.weights == {viewed: 1000, shared: 10}
     assert said.actions == 1001
 
 
@@ -225,8 +383,8 @@ async def test_thousand_posts_viewed_today_never_evict_a_share_of_long_ago(
     )
     said = found(await read(connection, [user], max_posts=10), 0)
     assert len(said.posts) == 10
-    assert said.posts[shared][0] == 10
-    assert set(said.posts) == {shared, *(UUID(int=n) for n in range(9))}
+    assert said.weights[shared] == 10
+    assert set(said.weights) == {shared, *(UUID(int=n) for n in range(9))}
 
 
 async def test_lookback_ends_at_the_moment_of_reading_and_the_future_is_in(
@@ -240,10 +398,10 @@ async def test_lookback_ends_at_the_moment_of_reading_and_the_future_is_in(
         UUID(int=12): now + timedelta(days=400),
     }
     await write(connection, [(user, post, "view_post", at) for post, at in times.items()])
-    assert set(found(await read(connection, [user]), 0).posts) == {UUID(int=11), UUID(int=12)}
-    for ever in (timedelta(days=36_500), timedelta(days=100)):
+    assert set(found(await read(connection, [user]), 0).weights) == {UUID(int=11), UUID(int=12)}
+    for ever in (EVER, timedelta(days=100)):
         said = await read(connection, [user], lookback=ever)
-        assert set(found(said, 0).posts) == set(times)
+        assert set(found(said, 0).weights) == set(times)
 
 
 async def test_action_at_the_end_of_time_is_read_like_any_other(connection: asyncpg.Connection):
@@ -286,8 +444,16 @@ async def test_log_is_dated_by_the_database_s_clock_as_it_is_read(connection: as
     assert before < said.read_at < await connection.fetchval("SELECT clock_timestamp()")
 
 
-async def test_negative_weights_of_a_scheme_count_by_their_size(connection: asyncpg.Connection):
-    scheme = Scheme("spiteful", 1, {"like_post": 5.0, "hide_post": -9.0, "view_post": 0.0})
+async def test_what_pushes_away_is_as_strong_as_what_draws_near_by_the_size_of_its_weight(
+    connection: asyncpg.Connection,
+):
+    scheme = Scheme(
+        "spiteful",
+        1,
+        {"like_post": 5.0, "view_post": 0.0},
+        negatives={"hide_post": 9.0},
+        negative_share=1.0,
+    )
     user, liked, hidden, viewed = (UUID(int=n) for n in range(4))
     at = datetime.now(UTC)
     await write(
@@ -299,9 +465,9 @@ async def test_negative_weights_of_a_scheme_count_by_their_size(connection: asyn
         ],
     )
     every = found(await read(connection, [user], scheme=scheme), 0)
-    assert {post: weight for post, (weight, _) in every.posts.items()} == {liked: 5, hidden: -9}
+    assert every.weights == {liked: 5, hidden: -9}
     one = found(await read(connection, [user], scheme=scheme, max_posts=1), 0)
-    assert set(one.posts) == {hidden}
+    assert set(one.weights) == {hidden}
 
 
 async def test_active_users_are_those_who_acted_since_and_those_who_are_due(

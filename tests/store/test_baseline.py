@@ -5,11 +5,10 @@ import asyncpg
 import numpy as np
 import pytest
 
-from lib.embedding import BASELINE, DIMENSIONS
-from lib.embedding.aggregate import lengths
+from lib.embedding import BASELINE, DIMENSIONS, aggregate
 from lib.store.actions import read_log
 from lib.store.posts import read_embeddings
-from tests.embedding.histories import in_one_block
+from tests.embedding.histories import of_rows
 from tests.scene import MODEL, act, embed
 
 BASELINE_1 = (-0.047924, -0.015678, 0.025113, 0.037282, 0.027153, -0.116702, 0.035545, 0.027856)
@@ -51,7 +50,7 @@ async def test_baseline_1_makes_of_one_fixed_log_the_vector_that_it_always_made(
         await act(connection, user, posts[n], kind, at + timedelta(seconds=second))
     log = await read_log(connection, [user], timedelta(days=90), BASELINE, 1000)
     embeddings, embedded = await read_embeddings(connection, log.histories.distinct_posts, MODEL)
-    made = in_one_block(log.histories, embeddings, lengths(embeddings), np.array([3]))
+    made = aggregate(log.histories, of_rows(embeddings), BASELINE, np.array([3]), None)
     [vector] = made.vectors.astype(np.float64)
     assert embedded.tolist() == [True] * 5 + [False] * 2
     assert (made.posts[0], made.weights[0], log.actions[0], log.unknown[0]) == (5, 33.0, 9, 1)

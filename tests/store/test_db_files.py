@@ -1,6 +1,7 @@
 """The files of db/: each as it stands, again and again, wherever pgvector lives."""
 
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from uuid import uuid4
 
@@ -8,11 +9,13 @@ import asyncpg
 import pytest
 
 from dev.postgres import Postgres
+from dev.stack import ROOT
 from tests.conftest import PLATFORMS
 from tests.scene import connect
 
 SQL = PLATFORMS["tables"]
 PLATFORM, SCHEMA, INDEXES = SQL
+TRIGGERS = ROOT / "db" / "triggers.sql"
 BROWSERS = ("anon", "authenticated")
 
 # What Supabase does before anybody comes: what is made in `public` is for browsers.
@@ -59,7 +62,7 @@ async def supabase(postgres: Postgres, empty: str, supabase_file: Path) -> str:
 
 
 async def described(connection: asyncpg.Connection) -> set[tuple[object, ...]]:
-    """Return all columns, indexes, constraints and rights of ours and the platform's."""
+    """Return all that was defined, with its rights, of ours and on the platform's tables."""
     rows = await connection.fetch(
         "SELECT 'column', c.oid::REGCLASS::TEXT, a.attname::TEXT,"
         " format_type(a.atttypid, a.atttypmod) || a.attnotnull::TEXT"
@@ -68,13 +71,20 @@ async def described(connection: asyncpg.Connection) -> set[tuple[object, ...]]:
         " WHERE n.nspname IN ('public', 'embedding') AND a.attnum > 0"
         " UNION ALL"
         " SELECT 'index', indexrelid::REGCLASS::TEXT, pg_get_indexdef(indexrelid),"
-        " indisvalid::TEXT FROM pg_index WHERE indrelid >= 16384"
+        " indisvalid::TEXT FROM pg_index JOIN pg_class c ON c.oid = indrelid"
+        " WHERE indrelid >= 16384 AND relkind = 'r'"
         " UNION ALL"
         " SELECT 'constraint', conrelid::REGCLASS::TEXT, conname::TEXT, pg_get_constraintdef(oid)"
         " FROM pg_constraint WHERE conrelid >= 16384"
         " UNION ALL"
         " SELECT 'rights', oid::REGCLASS::TEXT, relacl::TEXT, '' FROM pg_class"
         " WHERE oid >= 16384 AND relkind = 'r'"
+        " UNION ALL"
+        " SELECT 'trigger', tgrelid::REGCLASS::TEXT, pg_get_triggerdef(oid), tgenabled::TEXT"
+        " FROM pg_trigger WHERE NOT tgisinternal"
+        " UNION ALL"
+        " SELECT 'function', oid::REGPROCEDURE::TEXT, pg_get_functiondef(oid), proacl::TEXT"
+        " FROM pg_proc WHERE pronamespace = 'embedding'::REGNAMESPACE"
     )
     return {tuple(row) for row in rows}
 
@@ -105,6 +115,66 @@ async def test_files_can_be_applied_again_and_change_nothing(postgres: Postgres,
     assert len(once) > 80
     for again in ((PLATFORM,), (SCHEMA,), (INDEXES,), (SCHEMA, SCHEMA), SQL):
         assert await apply_and_describe(postgres, fresh, *again) == once
+
+
+async def test_triggers_can_be_applied_again_and_change_nothing(postgres: Postgres, fresh: str):
+    without = await apply_and_describe(postgres, fresh, *SQL)
+    once = await apply_and_describe(postgres, fresh, TRIGGERS)
+    added = Counter(kind for kind, *_ in once - without)
+    assert added == {"function": 4, "trigger": 4, "index": 1, "column": 2}
+    for again in ((TRIGGERS,), (SCHEMA,), (*SQL, TRIGGERS)):
+        assert await apply_and_describe(postgres, fresh, *again) == once
+
+
+async def test_triggers_on_views_are_refused_and_leave_nothing(postgres: Postgres, empty: str):
+    before = await apply_and_describe(postgres, empty, *PLATFORMS["views"])
+    with pytest.raises(
+        RuntimeError, match=r"triggers\.sql:.*action_log.*\n.*not supported for views"
+    ):
+        await postgres.apply(empty, TRIGGERS)
+    assert await apply_and_describe(postgres, empty) == before
+
+
+async def test_work_list_of_an_earlier_version_is_brought_up_to_date(
+    postgres: Postgres, fresh: str
+):
+    """Users who were due stay so; what is noted twice by different transactions is two rows."""
+    wanted = await apply_and_describe(postgres, fresh, *SQL)
+    connection = await connect(postgres.url(fresh))
+    await connection.execute(
+        "DROP TABLE embedding.due;"
+        "CREATE TABLE embedding.due ("
+        " user_id UUID NOT NULL, reason TEXT NOT NULL, PRIMARY KEY (user_id, reason));"
+        "REVOKE ALL ON embedding.due FROM PUBLIC;"
+        "INSERT INTO embedding.due VALUES (gen_random_uuid(), 'rebuild')"
+    )
+    assert await apply_and_describe(postgres, fresh, SCHEMA) == wanted
+    await connection.execute(
+        "INSERT INTO embedding.due (user_id, reason) SELECT user_id, reason FROM embedding.due"
+    )
+    assert await connection.fetchval("SELECT count(*) FROM embedding.due") == 2
+    await connection.close()
+
+
+@pytest.mark.parametrize("place", ["app", "Odd place"])
+async def test_log_is_found_in_whatever_schema_it_is(postgres: Postgres, empty: str, place: str):
+    connection = await connect_bare(postgres, empty)
+    await connection.execute(f'CREATE EXTENSION vector; CREATE SCHEMA "{place}"')
+    await connection.execute(f'ALTER DATABASE "{empty}" SET search_path = "{place}", public')
+    await postgres.apply(empty, *SQL, TRIGGERS)
+    await connection.execute(
+        f'INSERT INTO "{place}".posts DEFAULT VALUES;'  # noqa: S608  # names of ours
+        f' INSERT INTO "{place}".action_log (user_id, post_id, action_type)'
+        f" SELECT id, id, 'view_post' FROM \"{place}\".posts;"
+        f' DELETE FROM "{place}".posts'
+    )
+    assert await connection.fetchval("SELECT count(*) FROM embedding.due") == 1
+    await connection.close()
+
+
+async def connect_bare(postgres: Postgres, database: str) -> asyncpg.Connection:
+    """Connect to a database that has no pgvector yet."""
+    return await asyncpg.connect(postgres.url(database))
 
 
 async def test_files_can_be_applied_again_on_a_database_in_use(
@@ -190,6 +260,91 @@ async def test_browsers_see_nothing_of_ours_where_they_see_all_else(
             "SELECT has_table_privilege($1, 'posts', 'SELECT')", browser
         )
     await connection.close()
+
+
+@pytest.mark.parametrize("files", [SQL, (*SQL, TRIGGERS)], ids=["alone", "with triggers"])
+async def test_functions_are_nobody_s_but_the_owner_s(
+    postgres: Postgres, supabase: str, files: Sequence[Path]
+):
+    """Those with the owner's rights trust no name that another might have given."""
+    await postgres.apply(supabase, *files)
+    connection = await connect(postgres.url(supabase))
+    rows = await connection.fetch(
+        "SELECT oid::REGPROCEDURE::TEXT AS name, prosecdef AS definer,"
+        " proconfig = ARRAY['search_path=pg_catalog'] AS fixed,"
+        " (SELECT bool_or(has_function_privilege(role, p.oid, 'EXECUTE'))"
+        "  FROM unnest($1::TEXT[]) AS role) AS open"
+        " FROM pg_proc p WHERE pronamespace = 'embedding'::REGNAMESPACE",
+        BROWSERS,
+    )
+    assert len(rows) >= 6
+    assert [row["name"] for row in rows if row["open"]] == []
+    assert [row["name"] for row in rows if row["definer"] and not row["fixed"]] == []
+    await connection.close()
+
+
+@pytest.fixture
+async def application(own: asyncpg.Connection, postgres: Postgres) -> AsyncIterator[str]:
+    """Name a role that has the platform's tables and nothing of ours, where triggers are."""
+    role = f"application_{uuid4().hex}"
+    await postgres.apply(await own.fetchval("SELECT current_database()"), TRIGGERS)
+    await own.execute(f"CREATE ROLE {role}; GRANT ALL ON posts, action_log TO {role}")
+    yield role
+    await own.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
+
+
+async def test_report_needs_no_more_than_execute(own: asyncpg.Connection, application: str):
+    call = "SELECT embedding.report_late_actions(ARRAY[gen_random_uuid()])"
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await as_role(own, application, call)
+    await own.execute(
+        f"GRANT USAGE ON SCHEMA embedding TO {application};"
+        f"GRANT EXECUTE ON FUNCTION embedding.report_late_actions(UUID[]) TO {application}"
+    )
+    await as_role(own, application, call)
+    assert await own.fetchval("SELECT count(*) FROM embedding.due") == 1
+    for refused in (
+        "SELECT embedding.report_deleted_posts(ARRAY[gen_random_uuid()])",
+        "SELECT embedding.note_due(ARRAY[gen_random_uuid()], 'failed')",
+        "SELECT FROM embedding.due",
+    ):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await as_role(own, application, refused)
+
+
+async def test_trigger_needs_no_rights_of_whoever_writes(own: asyncpg.Connection, application: str):
+    for statement in (
+        "INSERT INTO posts DEFAULT VALUES",
+        (
+            "INSERT INTO action_log (user_id, post_id, action_type, created_at)"
+            " SELECT id, id, 'view_post', now() - interval '1 day' FROM posts"
+        ),
+        "UPDATE action_log SET action_type = 'like_post'",
+        "DELETE FROM posts",
+        "DELETE FROM action_log",
+    ):
+        await as_role(own, application, statement)
+    reasons = await own.fetch("SELECT DISTINCT reason FROM embedding.due")
+    assert {row[0] for row in reasons} == {"late_action", "deleted_action", "deleted_post"}
+
+
+async def test_no_relation_of_a_caller_s_stands_in_for_the_log(
+    own: asyncpg.Connection, application: str
+):
+    """The functions have the owner's rights, so nothing they name may be the caller's choice."""
+    await own.execute(
+        f"GRANT USAGE ON SCHEMA embedding TO {application};"
+        f"GRANT EXECUTE ON FUNCTION embedding.report_deleted_posts(UUID[]) TO {application}"
+    )
+    await as_role(
+        own,
+        application,
+        "CREATE TEMP TABLE action_log (user_id UUID, post_id UUID);"
+        "INSERT INTO action_log SELECT gen_random_uuid(), gen_random_uuid();"
+        "SET LOCAL search_path = pg_temp, public;"
+        "SELECT embedding.report_deleted_posts(ARRAY(SELECT post_id FROM pg_temp.action_log))",
+    )
+    assert await own.fetchval("SELECT count(*) FROM embedding.due") == 0
 
 
 async def assert_nothing_seen(connection: asyncpg.Connection, role: str) -> None:

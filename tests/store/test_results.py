@@ -27,7 +27,8 @@ async def counts(connection: asyncpg.Connection, run: UUID) -> dict[str, int]:
 
 
 async def due(connection: asyncpg.Connection) -> set[tuple[UUID, str]]:
-    return {tuple(row) for row in await connection.fetch("SELECT * FROM embedding.due")}
+    rows = await connection.fetch("SELECT user_id, reason FROM embedding.due")
+    return {tuple(row) for row in rows}
 
 
 async def finished(connection: asyncpg.Connection, run: UUID) -> bool:

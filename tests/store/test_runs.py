@@ -94,7 +94,9 @@ async def test_two_windows_that_touch_leave_no_action_out_and_take_none_twice(
         (["failed"], False),
         (["rebuild"], False),
         (["retraction"], True),
+        (["deleted_action"], True),
         (["deleted_post"], True),
+        (["removed"], False),
         (["failed", "deleted_post", "rebuild"], True),
     ],
     ids=str,
@@ -110,6 +112,41 @@ async def test_due_users_are_taken_once_and_made_anew_where_something_was_taken_
     run = await plan(connection)
     assert await members(connection, run) == [Member(user, remake)]
     assert await connection.fetchval("SELECT count(*) FROM embedding.due") == 0
+
+
+async def test_user_noted_by_several_transactions_is_taken_once(connection: asyncpg.Connection):
+    user = UUID(int=1)
+    await connection.executemany(
+        "INSERT INTO embedding.due (user_id, reason, noted_by) VALUES ($1, $2, $3)",
+        [(user, "late_action", 1), (user, "late_action", 2), (user, "deleted_action", 3)],
+    )
+    run = await plan(connection)
+    assert await members(connection, run) == [Member(user, remake=True)]
+    assert await connection.fetchval("SELECT count(*) FROM embedding.due") == 0
+
+
+async def test_plan_leaves_what_is_noted_meanwhile_and_waits_for_nobody(
+    own: asyncpg.Connection, database_url: str
+):
+    """The user is due already; the other transaction takes back something else of theirs."""
+    user, other = UUID(int=1), await connect(database_url)
+    await due(own, user, "deleted_post")
+    slow = other.transaction()
+    await slow.start()
+    await other.execute("SELECT embedding.report_deleted_actions($1)", [user])
+    await other.execute(
+        "INSERT INTO embedding.due (user_id, reason) VALUES ($1, 'deleted_post')"
+        " ON CONFLICT DO NOTHING",
+        user,
+    )
+    await own.execute("SET lock_timeout = '1s'")
+    first = await plan(own)
+    await slow.commit()
+    await absorb(own, first.id)
+    second = await plan(own)
+    for run in (first, second):
+        assert await members(own, run) == [Member(user, remake=True)]
+    await other.close()
 
 
 async def test_reason_that_is_none_is_refused(connection: asyncpg.Connection):

@@ -11,7 +11,7 @@ from pgvector import Vector
 
 from lib.embedding import DIMENSIONS
 from lib.store.database import DATA_ERRORS
-from lib.store.vectors import read_generated, read_stored, remove, upsert
+from lib.store.vectors import NewVectors, read_generated, read_stored, remove, upsert
 
 A, B, C = (UUID(int=n) for n in range(1, 4))
 OLD = datetime(2026, 1, 1, tzinfo=UTC)
@@ -28,10 +28,19 @@ async def sign_up(connection: asyncpg.Connection, *users: UUID) -> None:
     await connection.executemany("INSERT INTO users (id) VALUES ($1)", [(user,) for user in users])
 
 
+def new(
+    vectors: Mapping[UUID, NDArray[np.float32]], at: datetime = OLD, model: str = "m"
+) -> NewVectors:
+    """Vectors of users none of whom was ever erased."""
+    return NewVectors(
+        list(vectors), np.array(list(vectors.values())), model, at, [None] * len(vectors)
+    )
+
+
 async def write(
     connection: asyncpg.Connection, user: UUID, place: int, at: datetime, model: str = "m"
 ) -> None:
-    await upsert(connection, [user], unit(place)[None], model, at)
+    await upsert(connection, new({user: unit(place)}, at, model))
 
 
 async def place_of(connection: asyncpg.Connection, user: UUID) -> int | None:
@@ -107,14 +116,13 @@ async def test_row_that_somebody_else_left_half_empty_is_healed(
 
 async def test_users_who_do_not_exist_are_skipped(connection: asyncpg.Connection):
     await sign_up(connection, A, C)
-    vectors = np.stack([unit(0), unit(1), unit(2)])
-    await upsert(connection, [A, B, C], vectors, "m", OLD)
+    assert await upsert(connection, new({A: unit(0), B: unit(1), C: unit(2)})) == {A, C}
     assert {found.user for found in await read_stored(connection, [A, B, C])} == {A, C}
     assert await place_of(connection, C) == 2
 
 
 async def test_nobody_s_vectors_are_written_and_removed(connection: asyncpg.Connection):
-    await upsert(connection, [], np.zeros((0, DIMENSIONS), np.float32), "m", OLD)
+    assert await upsert(connection, new({})) == set()
     await remove(connection, [], OLD)
     assert await read_stored(connection, []) == []
 
@@ -125,7 +133,7 @@ async def write_slice(
     """Write vectors of any length, as a page does: in one transaction."""
     async with connection.transaction():
         for user, vector in vectors.items():
-            await upsert(connection, [user], vector[None], "m", at)
+            await upsert(connection, new({user: vector}, at))
 
 
 @pytest.mark.parametrize(
@@ -157,10 +165,10 @@ async def test_poisoned_row_is_a_data_error_and_nobody_is_written(
 
 async def test_one_poisoned_row_of_a_batch_writes_nobody_of_it(own: asyncpg.Connection):
     await sign_up(own, A, B, C)
-    vectors = np.stack([unit(0), unit(1), unit(2)])
-    vectors[1, 5] = np.nan
+    poison = unit(1)
+    poison[5] = np.nan
     with pytest.raises(DATA_ERRORS):
-        await upsert(own, [A, B, C], vectors, "m", OLD)
+        await upsert(own, new({A: unit(0), B: poison, C: unit(2)}))
     assert await read_generated(own, [A, B, C]) == {}
 
 
@@ -186,7 +194,7 @@ async def test_vector_is_removed_unless_a_newer_read_is_stored(
 async def test_vector_is_read_bit_for_bit_as_it_was_written(connection: asyncpg.Connection):
     await sign_up(connection, A)
     vector = np.random.default_rng(1).normal(size=DIMENSIONS).astype(np.float32)
-    await upsert(connection, [A], vector[None], "m", OLD)
+    await upsert(connection, new({A: vector}))
     [found] = await read_stored(connection, [A, B])
     assert found.embedding.dtype == np.float32
     assert found.embedding.tobytes() == vector.tobytes()

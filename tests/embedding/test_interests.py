@@ -1,0 +1,259 @@
+"""Several interests: planted ones are found, and what is found keeps its promises."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from lib.embedding.clusters import CLOSEST, SMALLEST
+from lib.embedding.interests import (
+    CONSIDERED,
+    InterestRows,
+    Split,
+    find_interests,
+    gather,
+    interests_of,
+)
+
+DIMENSIONS = 384
+LIMIT = 4
+
+type Floats = NDArray[np.float32]
+
+
+def planted(
+    shares: list[float], posts: int, seed: int = 1, noise: float = 0.0, signal: float = 0.5
+) -> tuple[Floats, NDArray[np.float64], Floats, NDArray[np.intp]]:
+    """Make posts of unit length about topics, which share the posts out; some about none of them.
+
+    `signal`: of a post's squared length, what it has of its topic. Returns the posts, their
+    weights, the topics, and which topic each post is about, -1 for none.
+    """
+    random = np.random.default_rng(seed)
+    topics = directions(random, len(shares))
+    about = np.repeat(np.arange(len(shares)), np.round(np.array(shares) * posts).astype(int))
+    about = np.append(about, np.full(round(noise * posts), -1))
+    random.shuffle(about)
+    parts = directions(random, len(about))
+    of_topic = about >= 0
+    parts[of_topic] *= np.sqrt(1 - signal)
+    parts[of_topic] += np.sqrt(signal) * topics[about[of_topic]]
+    return parts, random.uniform(1, 3, len(about)), topics, about
+
+
+def directions(random: np.random.Generator, count: int) -> Floats:
+    vectors = random.normal(size=(count, DIMENSIONS))
+    unit: Floats = (vectors / np.linalg.norm(vectors, axis=1)[:, None]).astype(np.float32)
+    return unit
+
+
+def assert_whole(split: Split, parts: Floats, weights: NDArray[np.float64]) -> None:
+    """Hold what is promised of every split."""
+    k = len(split.shares)
+    assert 1 <= k <= LIMIT
+    assert split.vectors.shape == (k, parts.shape[1])
+    assert split.vectors.dtype == np.float32
+    assert np.linalg.norm(split.vectors.astype(np.float64), axis=1) == pytest.approx(1, abs=1e-6)
+    assert split.shares.sum() == pytest.approx(1)
+    assert (np.diff(split.shares) <= 1e-12).all()
+    assert len(set(split.medoids.tolist())) == k
+    assert (weights[split.medoids] > 0).all()
+    if k > 1:
+        assert (split.shares >= SMALLEST - 1e-6).all()
+        between = split.vectors @ split.vectors.T
+        assert (between[~np.eye(k, dtype=bool)] < CLOSEST + 1e-4).all()
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.1], ids=["pure", "with posts about something else"])
+@pytest.mark.parametrize(
+    "shares",
+    [[1.0], [0.5, 0.5], [0.8, 0.2], [0.4, 0.35, 0.25], [0.4, 0.3, 0.17, 0.13]],
+    ids=["one", "two", "one and a smaller one", "three", "four"],
+)
+def test_planted_interests_are_recovered(shares: list[float], noise: float):
+    for seed in range(5):
+        parts, weights, topics, about = planted(shares, 100, seed, noise)
+        split = find_interests(parts, weights, LIMIT)
+        assert_whole(split, parts, weights)
+        cosines = split.vectors @ topics.T
+        found = cosines.argmax(axis=1)
+        assert sorted(found) == list(range(len(shares)))
+        assert cosines.max(axis=1).min() > 0.9
+        of_topic = np.bincount(about[about >= 0], weights[about >= 0])
+        assert split.shares == pytest.approx(of_topic[found] / of_topic.sum(), abs=0.12)
+        assert (about[split.medoids] == found).all()
+
+
+def test_an_interest_under_the_smallest_share_goes_to_the_others():
+    parts, weights, topics, _ = planted([0.6, 0.35, 0.05], 100)
+    split = find_interests(parts, weights, LIMIT)
+    assert_whole(split, parts, weights)
+    assert (split.vectors @ topics.T).argmax(axis=1).tolist() == [0, 1]
+
+
+def test_a_medoid_is_the_nearest_of_its_interests_posts():
+    parts, weights, topics, about = planted([0.6, 0.4], 80)
+    split = find_interests(parts, weights, LIMIT)
+    for vector, medoid in zip(split.vectors, split.medoids, strict=True):
+        topic = (topics @ vector).argmax()
+        cosines = np.where(about == topic, parts @ vector / np.linalg.norm(parts, axis=1), -2)
+        assert medoid == cosines.argmax()
+
+
+def test_a_vector_is_the_weighted_sum_of_its_interests_posts():
+    parts, weights, topics, about = planted([0.6, 0.4], 80)
+    split = find_interests(parts, weights, LIMIT)
+    for vector, share in zip(split.vectors, split.shares, strict=True):
+        mine = about == (topics @ vector).argmax()
+        total = weights[mine] @ parts[mine].astype(np.float64)
+        assert vector == pytest.approx(total / np.linalg.norm(total), abs=1e-5)
+        assert share == pytest.approx(weights[mine].sum() / weights.sum())
+
+
+def test_only_the_strongest_posts_are_considered():
+    parts, weights, _, _ = planted([0.6, 0.4], CONSIDERED)
+    more, _, _, _ = planted([1.0], 60, seed=9)
+    order = np.random.default_rng(3).permutation(len(parts) + len(more))
+    together = np.concatenate([parts, more])[order]
+    split = find_interests(together, np.append(weights, np.full(60, 0.5))[order], LIMIT)
+    alone = find_interests(parts, weights, LIMIT)
+    assert split.shares == pytest.approx(alone.shares)
+    assert split.vectors == pytest.approx(alone.vectors, abs=1e-5)
+    assert together[split.medoids] == pytest.approx(parts[alone.medoids])
+
+
+def test_of_equally_strong_posts_the_first_are_considered():
+    parts, _, _, _ = planted([0.5, 0.5], CONSIDERED + 40)
+    split = find_interests(parts, np.ones(len(parts)), LIMIT)
+    first = find_interests(parts[:CONSIDERED], np.ones(CONSIDERED), LIMIT)
+    assert split.vectors == pytest.approx(first.vectors, abs=1e-5)
+    assert (split.medoids == first.medoids).all()
+
+
+@given(
+    st.lists(st.floats(0.1, 1), min_size=1, max_size=5),
+    st.integers(1, 150),
+    st.floats(0, 1),
+    st.integers(0, 10**6),
+)
+def test_the_order_of_the_posts_and_the_scale_of_weights_do_not_matter(
+    shares: list[float], posts: int, noise: float, seed: int
+):
+    total = sum(shares)
+    parts, weights, _, _ = planted([share / total for share in shares], posts + 5, seed, noise)
+    order = np.random.default_rng(seed).permutation(len(parts))
+    split = find_interests(parts, weights, LIMIT)
+    shuffled = find_interests(parts[order], 7 * weights[order], LIMIT)
+    assert_whole(split, parts, weights)
+    assert shuffled.shares == pytest.approx(split.shares)
+    assert shuffled.vectors == pytest.approx(split.vectors, abs=1e-5)
+    assert order[shuffled.medoids].tolist() == split.medoids.tolist()
+
+
+def test_the_same_posts_make_the_same_interests_to_the_last_bit():
+    parts, weights, _, _ = planted([0.4, 0.3, 0.3], 90, noise=0.3)
+    first, again = (find_interests(parts.copy(), weights, LIMIT) for _ in range(2))
+    assert first.vectors.tobytes() == again.vectors.tobytes()
+    assert first.shares.tobytes() == again.shares.tobytes()
+    assert first.medoids.tobytes() == again.medoids.tobytes()
+
+
+whole = st.integers(-2, 2)
+SCALES = [0.0, 1e-45, 1e-30, 1.0, 1e30, 1e38]
+
+
+@given(st.data(), st.integers(1, 12), st.sampled_from(SCALES))
+def test_whatever_the_posts_an_interest_is_a_direction(
+    data: st.DataObject, posts: int, scale: float
+):
+    """Opposite, equal, empty, huge and tiny ones among them."""
+    rows = st.lists(st.lists(whole, min_size=3, max_size=3), min_size=posts, max_size=posts)
+    parts = (np.array(data.draw(rows), dtype=np.float64) * scale).astype(np.float32)
+    amounts = st.sampled_from([-3.0, 1e-300, 0.5, 1.0, 2.0])
+    drawn = data.draw(st.lists(amounts, min_size=posts, max_size=posts))
+    weights = np.array([*drawn[1:], 1.0])
+    own = np.array([0, 1, 0], dtype=np.float32)
+    assert_whole(interests_of(parts, weights, None, own, LIMIT), parts, weights)
+
+
+def test_with_a_limit_of_one_the_interest_is_the_users_own_vector():
+    parts, weights, _, _ = planted([0.5, 0.5], 60)
+    own = parts[17]
+    split = interests_of(parts, weights, None, own, 1)
+    assert split.vectors.tolist() == [own.tolist()]
+    assert split.shares.tolist() == [1]
+    assert split.medoids.tolist() == [17]
+
+
+def test_with_one_topic_the_interest_is_the_users_own_vector():
+    parts, weights, topics, _ = planted([1.0], 60)
+    split = interests_of(parts, weights, None, topics[0], LIMIT)
+    assert split.vectors.tolist() == [topics[0].tolist()]
+    assert split.shares.tolist() == [1]
+
+
+def test_what_pushes_away_takes_no_part():
+    parts, weights, _, about = planted([0.5, 0.3, 0.2], 100)
+    mean = np.zeros(DIMENSIONS)
+    negative = np.where(about == 2, -weights, weights)
+    split = interests_of(parts, negative, mean, parts[0], LIMIT)
+    kept = np.flatnonzero(about != 2)
+    only = find_interests(parts[kept], weights[kept], LIMIT)
+    assert len(only.shares) == 2
+    assert split.vectors == pytest.approx(only.vectors, abs=1e-6)
+    assert split.medoids.tolist() == kept[only.medoids].tolist()
+
+
+def test_the_mean_is_taken_off_and_the_embeddings_stay_as_they_are():
+    parts, weights, _, _ = planted([0.5, 0.5], 80)
+    mean = np.linspace(-1, 1, DIMENSIONS)
+    embeddings = (parts + mean).astype(np.float32)
+    before = embeddings.copy()
+    split = interests_of(embeddings, weights, mean, parts[0], LIMIT)
+    assert (embeddings == before).all()
+    bare = find_interests(parts, weights, LIMIT)
+    assert split.vectors == pytest.approx(bare.vectors, abs=1e-4)
+    assert split.medoids.tolist() == bare.medoids.tolist()
+
+
+def test_the_nearest_post_to_the_own_vector_is_so_without_the_mean():
+    mean = np.array([0, 3.0])
+    embeddings = np.array([[0.1, 3.0], [2, 4]], dtype=np.float32)
+    own = np.array([1, 0], dtype=np.float32)
+    assert interests_of(embeddings, np.ones(2), mean, own, 1).medoids.tolist() == [0]
+    assert interests_of(embeddings, np.ones(2), None, own, 1).medoids.tolist() == [1]
+
+
+def _gathered(mean: NDArray[np.float64] | None) -> InterestRows:
+    posts = np.array([bytes([i]) * 16 for i in range(9)], dtype="V16")
+    splits = [
+        Split(
+            np.array([[1, 0], [0, 1]], dtype=np.float32),
+            np.array([0.75, 0.25]),
+            np.array([2, 0]),
+        ),
+        Split(np.array([[0.6, 0.8]], dtype=np.float32), np.ones(1), np.array([3])),
+    ]
+    return gather(np.array([1, 4]), np.array([2, 5]), splits, posts, mean, 2)
+
+
+def test_interests_of_several_users_lie_end_to_end():
+    rows = _gathered(np.array([10.0, 100.0]))
+    assert rows.owners.tolist() == [1, 1, 4]
+    assert rows.places.tolist() == [0, 1, 0]
+    assert rows.shares.tolist() == [0.75, 0.25, 1]
+    assert [medoid.tobytes()[0] for medoid in rows.medoids] == [4, 2, 8]
+    assert rows.centres == pytest.approx([10, 100, 86])
+    assert rows.vectors == pytest.approx(np.array([[1, 0], [0, 1], [0.6, 0.8]]))
+
+
+def test_without_a_mean_centres_are_zero():
+    assert _gathered(None).centres.tolist() == [0, 0, 0]
+
+
+def test_of_no_users_there_are_no_interests():
+    posts = np.empty(0, dtype="V16")
+    rows = gather(np.empty(0, np.intp), np.empty(0, np.int64), [], posts, None, 3)
+    assert rows.vectors.shape == (0, 3)
+    assert len(rows.owners) == len(rows.places) == len(rows.shares) == len(rows.medoids) == 0
