@@ -145,6 +145,7 @@ CREATE TABLE IF NOT EXISTS embedding.exposures (
   since      TIMESTAMPTZ NOT NULL,
   PRIMARY KEY (experiment, user_id)
 );
+CREATE INDEX IF NOT EXISTS exposures_user ON embedding.exposures (user_id);
 
 -- How far a rebuild has come in making everyone due.
 CREATE TABLE IF NOT EXISTS embedding.rebuilds (

@@ -62,7 +62,7 @@ class Found:
 
 
 def report(environ: Environ, days: int = 7) -> int:
-    """Print how the arms compare, by so many days before and after each user's first vector.
+    """Print how the arms of the experiment compare, by what their users did afterwards.
 
     Raises SettingError and Unavailable.
     """

@@ -15,7 +15,7 @@ STEP = 10_000
 
 
 def compare(environ: Environ) -> int:
-    """Print, by what they are of, how near the shadow vectors are to the live ones.
+    """Print how near each scheme's shadow vectors are to the live ones.
 
     Raises SettingError and Unavailable.
     """
@@ -25,7 +25,10 @@ def compare(environ: Environ) -> int:
 
 
 def drop(environ: Environ) -> int:
-    """Delete all shadow vectors, a step at a time; raises SettingError and Unavailable."""
+    """Delete all shadow vectors, a step at a time.
+
+    Raises SettingError and Unavailable.
+    """
     asyncio.run(_drop(Database(DatabaseSettings.load(environ))))
     return DONE
 

@@ -17,7 +17,10 @@ FAILED = 2
 
 
 def why(environ: Environ, user: str) -> int:
-    """Print the posts that did most for the user's vector; raise SettingError or Unavailable."""
+    """Print the posts that did most for the user's vector.
+
+    Raises SettingError and Unavailable.
+    """
     try:
         id_ = UUID(user)
     except ValueError:

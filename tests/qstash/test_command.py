@@ -24,7 +24,15 @@ ROOT = Path(__file__).parents[2]
 APP = "https://app.example"
 URL = f"{APP}/api/actions/batch-process"
 KEY = "canary-key-0123456789-0123456789-0123456789"
+USER = "7e1f0e5c-2f0b-4a53-9f0e-3f4a5b6c7d8e"
 BYPASS = "canary-bypass-0123456789"
+EVERYTHING = {
+    "DATABASE_URL": "postgresql://127.0.0.1:1/canary",
+    "UPSTASH_REDIS_REST_URL": "http://127.0.0.1:1",
+    "UPSTASH_REDIS_REST_TOKEN": "canary",
+    "QSTASH_CURRENT_SIGNING_KEY": KEY,
+    "EMBEDDING_EXPERIMENT": "trial:baseline=50,centred=50",
+}
 
 
 @dataclass(frozen=True)
@@ -217,13 +225,22 @@ async def test_schedule_user_embedding_generation_registers_from_the_environment
         (["remove"], "QSTASH_TOKEN"),
         (["sign"], "QSTASH_CURRENT_SIGNING_KEY"),
         (["sign"], "APP_URL"),
+        (["rebuild"], "DATABASE_URL"),
+        (["experiment"], "DATABASE_URL"),
+        (["shadow"], "DATABASE_URL"),
+        (["shadow-drop"], "DATABASE_URL"),
+        (["why", USER], "DATABASE_URL"),
+        (["export", USER], "UPSTASH_REDIS_REST_URL"),
+        (["erase", USER], "DATABASE_URL"),
+        (["opt-out", USER], "DATABASE_URL"),
+        (["opt-in", USER], "DATABASE_URL"),
     ],
     ids=lambda value: value if isinstance(value, str) else " ".join(value) or "default",
 )
 async def test_commands_end_2_with_one_line_for_a_variable_that_is_missing(
     stand: Stand, schedule: Schedule, arguments: list[str], without: str
 ):
-    environ = deployment(stand) | {"QSTASH_CURRENT_SIGNING_KEY": KEY, without: ""}
+    environ = deployment(stand) | EVERYTHING | {without: ""}
     result = await schedule(environ, *arguments)
     assert (result.code, result.out) == (2, "")
     assert result.err.startswith(f"{without} is missing: ")
@@ -262,6 +279,11 @@ async def test_commands_end_2_with_one_line_where_qstash_cannot_do_it(
         ["show", "--cron", "5 4 * * *"],
         ["--cron"],
         ["--seconds", "1"],
+        ["why"],
+        ["erase"],
+        ["rebuild", USER],
+        ["register", USER],
+        ["erase", USER, "--check"],
     ],
     ids=" ".join,
 )
