@@ -1,4 +1,4 @@
-"""What the README and `.env.example` say is so."""
+"""What the README, the pages under `docs/` and `.env.example` say is so."""
 
 import json
 import re
@@ -28,8 +28,10 @@ from schedule import main
 from tests.scene import MODEL, act, connect, embed
 
 README = (ROOT / "README.md").read_text()
-BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
-CODE = [text for _, text in BLOCKS] + re.findall(r"(?<!`)`([^`\n]+)`(?!`)", README)
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+TEXT = "\n".join(page.read_text() for page in PAGES)
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+CODE = [text for _, text in BLOCKS] + re.findall(r"(?<!`)`([^`\n]+)`(?!`)", TEXT)
 
 VERCELS_OWN = {"VERCEL_AUTOMATION_BYPASS_SECRET"}
 MUST_NOT_EXIST = {"pyproject.toml"}
@@ -58,7 +60,7 @@ def queries(beginning: str) -> list[str]:
 def settings_table() -> str:
     lines = ["| variable | what it is | rule | default |", "|---|---|---|---|"]
     for variable in VARIABLES:
-        default = "none" if variable.default is None else f"`{variable.default}`"
+        default = {None: "none", "": "empty"}.get(variable.default, f"`{variable.default}`")
         lines.append(f"| `{variable.name}` | {variable.meaning} | {variable.rule} | {default} |")
     return "\n".join(lines)
 
@@ -107,7 +109,7 @@ def test_schedule_commands_are_those_of_the_command_line(capsys: pytest.CaptureF
     with pytest.raises(SystemExit):
         main(["--help"], {})
     explained = capsys.readouterr().out.partition("commands:\n")[2]
-    named = {name for text in CODE for name in re.findall(r"schedule\.py ([a-z-]+)", text)}
+    named = {name for text in CODE for name in re.findall(r"schedule\.py ([a-z][a-z-]*)", text)}
     assert named == set(re.findall(r"^  ([a-z-]+) +[A-Z]", explained, re.MULTILINE))
 
 
@@ -130,10 +132,18 @@ def test_places_named_exist():
     assert {name for name in named if not (ROOT / name).exists()} == MUST_NOT_EXIST
 
 
-def test_links_within_the_page_lead_somewhere():
-    headings = re.findall(r"^#+ (.*)$", README, re.MULTILINE)
-    anchors = {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in headings}
-    assert set(re.findall(r"\]\(#([^)]+)\)", README)) <= anchors
+def anchors(page: Path) -> set[str]:
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path):
+    links = re.findall(r"\]\(([^)#:]*)(?:#([^)]+))?\)", page.read_text())
+    for place, anchor in links:
+        there = (page.parent / place).resolve() if place else page
+        assert there.is_file(), place
+        assert not anchor or anchor in anchors(there), anchor
 
 
 def test_sample_answers_have_the_fields_of_the_answers():
