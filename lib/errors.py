@@ -3,6 +3,8 @@
 ServiceError
 ├── SettingError      the environment is wrong: the process does not start
 ├── Unauthorized      401
+├── Invalid           400, which field and which rule
+├── Missing           404, with a reason
 ├── TooLarge          413
 ├── Malformed         489, never retried
 ├── Unavailable       503, retried
@@ -20,6 +22,19 @@ class SettingError(ServiceError):
 
 class Unauthorized(ServiceError):
     """The request carries no proof of who sent it."""
+
+
+class Invalid(ServiceError):
+    """A request breaks a rule: `field` names what is wrong, `rule` says what was expected."""
+
+    def __init__(self, field: str, rule: str) -> None:
+        super().__init__(f"{field} must be {rule}")
+        self.field = field
+        self.rule = rule
+
+
+class Missing(ServiceError):
+    """What was asked for is not there; its text says why."""
 
 
 class TooLarge(ServiceError):

@@ -56,6 +56,22 @@ class CacheSettings:
 
 
 @dataclass(frozen=True)
+class Tokens:
+    """What lets the platform's servers in: `api` to log and to read, `admin` to erase."""
+
+    api: tuple[str, ...] = field(repr=False)
+    admin: tuple[str, ...] = field(repr=False)
+
+    @classmethod
+    def load(cls, environ: Environ) -> Self:
+        """Load both; raise SettingError where one is missing, or opens the other's door."""
+        found = cls(table.API_TOKEN.load(environ), table.ADMIN_TOKEN.load(environ))
+        if set(found.api) & set(found.admin):
+            raise SettingError("API_TOKEN and ADMIN_TOKEN must be different")
+        return found
+
+
+@dataclass(frozen=True)
 class SigningKeys:
     """The keys that prove a message is QStash's: the current one, and the next for a rotation."""
 

@@ -1,6 +1,7 @@
 """Every variable that this system reads, with its meaning, rule and default."""
 
 from enum import StrEnum
+from typing import Any
 
 from lib.settings.variable import (
     Variable,
@@ -10,6 +11,7 @@ from lib.settings.variable import (
     postgres,
     scheme,
     switch,
+    tokens,
     whole,
     word,
 )
@@ -84,6 +86,20 @@ APP_URL = Variable(
     "this deployment's public URL; by default the production domain Vercel names",
     "an http(s) URL without a path or a trailing slash",
     origin,
+)
+API_TOKEN = Variable(
+    "API_TOKEN",
+    "lets the platform's servers log, read and recommend; two while it is being changed",
+    "text without spaces, or two of them with a comma between",
+    tokens,
+    secret=True,
+)
+ADMIN_TOKEN = Variable(
+    "ADMIN_TOKEN",
+    "lets them erase; two while it is being changed",
+    "text without spaces, or two of them with a comma between",
+    tokens,
+    secret=True,
 )
 PAGE_SIZE = Variable(
     "PAGE_SIZE", "users a message", "a whole number from 1 to 5000", whole(1, 5000), default="500"
@@ -175,7 +191,7 @@ BYPASS_SECRET = Variable(
     secret=True,
 )
 
-VARIABLES: tuple[Variable[str] | Variable[str | None] | Variable[int] | Variable[bool], ...] = (
+VARIABLES: tuple[Variable[Any], ...] = (
     DATABASE_URL,
     QSTASH_TOKEN,
     QSTASH_CURRENT_SIGNING_KEY,
@@ -183,6 +199,8 @@ VARIABLES: tuple[Variable[str] | Variable[str | None] | Variable[int] | Variable
     UPSTASH_REDIS_REST_URL,
     UPSTASH_REDIS_REST_TOKEN,
     APP_URL,
+    API_TOKEN,
+    ADMIN_TOKEN,
     QSTASH_URL,
     PAGE_SIZE,
     PARALLEL_CHAINS,

@@ -7,6 +7,8 @@ from urllib.parse import urlsplit
 
 from lib.errors import SettingError
 
+MOST_TOKENS = 2
+
 type Environ = Mapping[str, str]
 
 NAME = "[a-z0-9-]{1,40}"
@@ -52,6 +54,13 @@ def word(text: str) -> str:
     if not text.isascii() or not text.isprintable() or " " in text:
         raise ValueError
     return text
+
+
+def tokens(text: str) -> tuple[str, ...]:
+    found = tuple(word(text).split(","))
+    if "" in found or len(found) > MOST_TOKENS:
+        raise ValueError
+    return found
 
 
 def switch(text: str) -> bool:

@@ -2,14 +2,23 @@
 
 import logging
 import traceback
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, Response
 
-from lib.errors import Malformed, TooLarge, Unauthorized, Unavailable
+from lib.errors import (
+    Invalid,
+    Malformed,
+    Missing,
+    ServiceError,
+    TooLarge,
+    Unauthorized,
+    Unavailable,
+)
 
 log = logging.getLogger("user_embeddings")
 
@@ -24,29 +33,65 @@ def note(event: str, level: int = logging.INFO, **fields: Any) -> None:
     log.log(level, _json({"event": event, **fields}).decode())
 
 
+@dataclass(frozen=True)
+class Refusal:
+    """How an error is answered and logged."""
+
+    status: int
+    error: str
+    level: int = logging.WARNING
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+REFUSALS: Mapping[type[ServiceError], Refusal] = {
+    Unauthorized: Refusal(401, "unauthorized", headers={"WWW-Authenticate": "Bearer"}),
+    Invalid: Refusal(400, "invalid", logging.INFO),
+    Missing: Refusal(404, "not found", logging.INFO),
+    TooLarge: Refusal(413, "too large"),
+    Malformed: Refusal(
+        489, "malformed", logging.ERROR, headers={"Upstash-NonRetryable-Error": "true"}
+    ),
+    Unavailable: Refusal(503, "unavailable", headers={"Retry-After": str(RETRY_AFTER_SECONDS)}),
+}
+
+
 def answered(endpoint: Endpoint) -> Endpoint:
-    """Turn whatever an endpoint raises into its answer; nothing it says shows in the body."""
+    """Turn whatever an endpoint raises into its answer; nothing it says shows in the body.
+
+    Except for what whoever has a token did wrong.
+    """
 
     async def answer(request: Request) -> Response:
         try:
             return await endpoint(request)
-        except Unauthorized as error:
-            note("unauthorized", logging.WARNING, path=request.url.path, reason=str(error))
-            return JSONResponse({"error": "unauthorized"}, 401)
-        except TooLarge as error:
-            note("too_large", logging.WARNING, path=request.url.path, reason=str(error))
-            return JSONResponse({"error": "too large"}, 413)
-        except Malformed as error:
-            note("malformed", logging.ERROR, path=request.url.path, reason=str(error))
-            return JSONResponse({"error": "malformed"}, 489, {"Upstash-NonRetryable-Error": "true"})
-        except Unavailable as error:
-            note("unavailable", logging.WARNING, path=request.url.path, reason=str(error))
-            return unavailable({"error": "unavailable"})
+        except ServiceError as error:
+            refusal = REFUSALS.get(type(error))
+            if refusal is None:
+                return _unexpected(request)
+            event = refusal.error.replace(" ", "_")
+            note(event, refusal.level, path=request.url.path, reason=str(error))
+            body = {"error": refusal.error, **_explained(error)}
+            return Response(
+                _json(body), refusal.status, refusal.headers, media_type="application/json"
+            )
         except Exception:  # noqa: BLE001  # the edge: logged here, delivered again by QStash
-            note("unexpected", logging.ERROR, path=request.url.path, error=traceback.format_exc())
-            return JSONResponse({"error": "internal error"}, 500)
+            return _unexpected(request)
 
     return answer
+
+
+def _explained(error: ServiceError) -> dict[str, str]:
+    match error:
+        case Invalid():
+            return {"field": error.field, "rule": error.rule}
+        case Missing():
+            return {"reason": str(error)}
+    return {}
+
+
+def _unexpected(request: Request) -> Response:
+    note("unexpected", logging.ERROR, path=request.url.path, error=traceback.format_exc())
+    return Response(_json({"error": "internal error"}), 500, media_type="application/json")
 
 
 def done(body: dict[str, Any]) -> Response:

@@ -1,17 +1,16 @@
 """The door for QStash: what passes it is short, and signed for this very URL."""
 
-import asyncio
 import time
 from dataclasses import dataclass
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
-from lib.errors import TooLarge, Unauthorized, Unavailable
+from lib.errors import Unauthorized
 from lib.qstash.signature import verify
 from lib.settings import SigningKeys
+from lib.web.body import read_body
 
 LONGEST_BODY = 65_536
-BODY_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -26,21 +25,6 @@ class Door:
         token = request.headers.get("upstash-signature")
         if token is None:
             raise Unauthorized("no signature")
-        body = await _read(request)
+        body = await read_body(request, LONGEST_BODY)
         verify(token, body, self.url, self.keys, time.time())
         return body
-
-
-async def _read(request: Request) -> bytes:
-    body = bytearray()
-    try:
-        async with asyncio.timeout(BODY_SECONDS):
-            async for chunk in request.stream():
-                body += chunk
-                if len(body) > LONGEST_BODY:
-                    raise TooLarge(f"expected a body of at most {LONGEST_BODY} bytes")
-    except ClientDisconnect:
-        raise Unavailable("the sender hung up in mid body") from None
-    except TimeoutError:
-        raise Unavailable(f"the body took longer than {BODY_SECONDS:.0f} s") from None
-    return bytes(body)
