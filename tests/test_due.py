@@ -53,8 +53,10 @@ PATHS = {
     ),
     "removed": "test_due.py: test_vector_removed_by_sql_is_made_again",
     "a user deleted": "test_due.py: test_user_deleted_by_sql_loses_the_key_at_the_next_run",
-    "erased": "test_privacy.py",
-    "opted_in": "test_privacy.py",
+    "erased": (
+        "store/test_erasures.py: test_forgotten_user_leaves_the_wish_and_the_work_and_nothing_else"
+    ),
+    "opted_in": "store/test_erasures.py: test_objection_stands_until_it_is_taken_back",
 }
 
 REMADE = {"retraction", "deleted_action", "deleted_post"}

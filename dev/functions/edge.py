@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from dev.functions.process import NotStarted, Process
 from dev.functions.program import from_bundle, from_source, function_files, route_of
+from dev.functions.rewrites import rewrites_of
 from dev.functions.wire import error_page, rfc3339, to_client, to_function
 
 MAX_BODY = 4_500_000
@@ -49,6 +50,7 @@ class Functions:
             self._programs = {route_of(file): from_source(root, file) for file in files}
         else:
             self._programs = {f"/{name}": from_bundle(root / name) for name in bundles}
+        self._rewrites = rewrites_of(root)
         self._environ = environ
         self._max_duration = max_duration
         self._processes: dict[str, Process] = {}
@@ -102,7 +104,7 @@ class Functions:
 
     async def _respond(self, request: Request) -> Response:
         request_id = f"dev1::{uuid4().hex}"
-        route = request.scope["path"]
+        route = self._route(request.scope["path"])
         if route not in self._programs:
             return error_page(404, "NOT_FOUND", request_id)
         body = await _body(request)
@@ -128,6 +130,13 @@ class Functions:
         response = Response(content, answer.status_code)
         response.raw_headers = to_client(answer.headers.raw)
         return response
+
+    def _route(self, path: str) -> str:
+        if path not in self._programs:
+            for rewrite in self._rewrites:
+                if rewrite.source.fullmatch(path):
+                    return rewrite.route
+        return path
 
     def _process(self, route: str) -> Process:
         process = self._processes.get(route)

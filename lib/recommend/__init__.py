@@ -1,0 +1,1 @@
+"""What the vectors are for: reading one, recommending posts, finding similar users."""

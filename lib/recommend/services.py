@@ -1,0 +1,36 @@
+"""What a read works with: its settings and the ways to Postgres and Redis."""
+
+from dataclasses import dataclass
+from typing import Self
+
+from lib.cache import Cache
+from lib.settings import CacheSettings, DatabaseSettings, Environ, VectorSettings
+from lib.store.database import Database
+
+
+@dataclass(frozen=True)
+class Readers:
+    """Made once a process, from the environment; connects to nothing before it is used.
+
+    `cache` is None with CacheMode.OFF.
+    """
+
+    database: Database
+    cache: Cache | None
+    vectors: VectorSettings
+
+    @classmethod
+    def load(cls, environ: Environ) -> Self:
+        """Read every setting that a read needs; raise SettingError."""
+        caching = CacheSettings.load(environ)
+        return cls(
+            Database(DatabaseSettings.load(environ)),
+            Cache(caching.redis) if caching.redis else None,
+            VectorSettings.load(environ),
+        )
+
+    async def close(self) -> None:
+        """Let go of every connection."""
+        if self.cache:
+            await self.cache.close()
+        await self.database.close()

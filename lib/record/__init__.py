@@ -1,0 +1,1 @@
+"""What the platform reports: actions, and what it has shown."""
