@@ -14,6 +14,8 @@ from dev.valkey import Valkey
 ROOT = Path(__file__).parent.parent
 SQL = tuple(ROOT / "db" / name for name in ("platform.sql", "schema.sql", "indexes.sql"))
 REDIS_TOKEN = "local-redis-token"
+API_TOKEN = "local-api-token"
+ADMIN_TOKEN = "local-admin-token"
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,8 @@ async def running(
         "QSTASH_CURRENT_SIGNING_KEY": broker.keys.current,
         "QSTASH_NEXT_SIGNING_KEY": broker.keys.next,
         "UPSTASH_REDIS_REST_TOKEN": REDIS_TOKEN,
+        "API_TOKEN": API_TOKEN,
+        "ADMIN_TOKEN": ADMIN_TOKEN,
     }
     functions = Functions(root, environ, bundles=bundles, max_duration=max_duration)
     async with AsyncExitStack() as parts:
