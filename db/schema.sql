@@ -117,16 +117,18 @@ CREATE TABLE IF NOT EXISTS embedding.user_offsets (
   centre   DOUBLE PRECISION NOT NULL
 );
 
--- A user's several interests, strongest first; `medoid` is the post nearest to each.
+-- A user's several interests, strongest first; `medoid` is the post nearest to each. Where there is but one, its
+-- `embedding` is NULL: the user's own vector, in user_embeddings.
 CREATE TABLE IF NOT EXISTS embedding.user_interests (
   user_id   UUID NOT NULL REFERENCES user_embeddings (user_id) ON DELETE CASCADE,
   place     INTEGER NOT NULL CHECK (place >= 0),
   share     DOUBLE PRECISION NOT NULL CHECK (share > 0 AND share <= 1),
   medoid    UUID NOT NULL,
   centre    DOUBLE PRECISION NOT NULL,
-  embedding vector(384) NOT NULL,
+  embedding vector(384),
   PRIMARY KEY (user_id, place)
 );
+ALTER TABLE embedding.user_interests ALTER COLUMN embedding DROP NOT NULL;
 
 -- What EMBEDDING_SHADOW would make, beside the live vectors; `similarity` is the cosine to the live one.
 CREATE TABLE IF NOT EXISTS embedding.shadow_vectors (

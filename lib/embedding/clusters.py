@@ -1,4 +1,7 @@
-"""Directions that many vectors share, found from the vectors' products alone."""
+"""Directions that many vectors share, found from the vectors' cosines alone.
+
+For a stack of u users at once: numpy takes longer to be called than to work on one.
+"""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,84 +12,95 @@ CLOSEST = 0.2
 SMALLEST = 0.1
 """With less of all weight it is no cluster."""
 
-STEPS = 2
-"""From a start as good as this more change nothing: not on any of 960 mixtures tried."""
-
 CANCELLED = 0.01
 """Below this share of its parts' length a sum of float32 is rounding noise, not a direction."""
+
+NOTHING = np.float32(1e-30)
+"""Added to squares, so that what has no direction is divided by something."""
 
 type Floats = NDArray[np.float32]
 type Labels = NDArray[np.intp]
 
 
-def find_clusters(products: Floats, weights: Floats, limit: int) -> Labels:
-    """Return to which cluster, from 0, each of n vectors belongs: (n,).
+def find_clusters(cosines: Floats, masses: Floats, weights: Floats, limit: int) -> Labels:
+    """Return to which cluster, below `limit`, each of a user's n vectors belongs: (u, n).
 
-    `products`: (n, n) of every vector with every other; `weights`: (n,) above 0, adding up to 1.
-    There are `limit` at most; no two are nearer than CLOSEST, and none is smaller than SMALLEST or
-    cancels out, unless it is the only one.
+    `cosines`: (u, n, n) of every vector with every other, 0 for one without a direction; `masses`:
+    (u, n) how much of its direction each adds; `weights`: (u, n) what it counts, adding up to 1,
+    and 0 for rows that are none, which come last. No two clusters are nearer than CLOSEST, and none
+    is smaller than SMALLEST or cancels out, unless it is the only one. Some numbers may be unused.
     """
-    sizes = _lengths(products)
-    labels = _start(products / sizes / sizes[:, None], weights, limit)
-    for _ in range(STEPS):
-        belongs = _belongs(labels, weights, limit)
-        reach = belongs @ products
-        labels = (reach / _sums(belongs, reach, sizes)[:, None]).argmax(axis=0)
-    return _merged(products, sizes, weights, labels, limit)
+    labels = _start(cosines, weights, limit)
+    belongs = belonging(labels, masses, limit)
+    reach = belongs @ cosines
+    labels = (reach / _lengths(belongs, reach)[:, :, None]).argmax(axis=1)
+    for _ in range(limit - 1):
+        labels, settled = _united(cosines, masses, weights, labels, limit)
+        if settled:
+            break
+    return labels
 
 
 def _start(cosines: Floats, weights: Floats, limit: int) -> Labels:
     """Gather the vectors around the few that together are nearest to all.
 
     Near are two vectors here that are alike in how near they are to all: their own cosine would
-    leave too much to a single odd vector.
+    leave too much to a single odd vector. From there one step of k-means is enough: on 1,920 known
+    mixtures of 64 posts a second improved the adjusted Rand index by less than 0.001.
     """
-    alike = cosines @ cosines.T
-    lengths = _lengths(alike)
-    alike = alike / lengths / lengths[:, None]
+    patterns = cosines / np.sqrt(np.vecdot(cosines, cosines) + NOTHING)[:, :, None]
+    alike = patterns @ patterns.mT
+    users = np.arange(len(alike))
     near = np.zeros_like(weights)
-    seeds = []
-    for _ in range(limit):
-        seeds.append((np.maximum(alike, near) @ weights).argmax())
-        near = np.maximum(near, alike[seeds[-1]])
-    return alike[seeds].argmax(axis=0)
+    seeds = np.empty((len(alike), limit, alike.shape[1]), dtype=np.float32)
+    for place in range(limit):
+        reached = (np.maximum(alike, near[:, None]) @ weights[:, :, None])[:, :, 0]
+        seeds[:, place] = alike[users, reached.argmax(axis=1)]
+        near = np.maximum(near, seeds[:, place])
+    return seeds.argmax(axis=1)
 
 
-def _merged(products: Floats, sizes: Floats, weights: Floats, labels: Labels, limit: int) -> Labels:
-    """Unite clusters that are the same and divide up those that are none, one after another."""
-    for count in range(limit, 1, -1):
-        belongs = _belongs(labels, weights, count)
-        reach = belongs @ products
-        lengths = _sums(belongs, reach, sizes)
-        between = reach @ belongs.T / lengths / lengths[:, None]
-        np.fill_diagonal(between, -np.inf)
-        one, other = divmod(int(between.argmax()), count)
-        if between[one, other] >= CLOSEST:
-            labels = np.where(labels == other, one, labels)
-        else:
-            shares = np.where(np.isfinite(lengths), belongs.sum(axis=1), 0)
-            other = int(shares.argmin())
-            if shares[other] >= SMALLEST:
-                break
-            cosines = reach / lengths[:, None]
-            cosines[other] = -np.inf
-            labels = np.where(labels == other, cosines.argmax(axis=0), labels)
-        labels = labels - (labels > other)
-    return labels
+def _united(
+    cosines: Floats, masses: Floats, weights: Floats, labels: Labels, limit: int
+) -> tuple[Labels, bool]:
+    """Unite each user's two nearest clusters if they are the same, else divide up one that is none.
+
+    Returns the labels, and whether they are what they were.
+    """
+    users = np.arange(len(labels))
+    belongs = belonging(labels, masses, limit)
+    reach = belongs @ cosines
+    lengths = _lengths(belongs, reach)
+    between = reach @ belongs.mT / lengths[:, :, None] / lengths[:, None]
+    between[:, range(limit), range(limit)] = -np.inf
+    one, other = np.divmod(between.reshape(len(users), -1).argmax(axis=1), limit)
+    same = between[users, one, other] >= CLOSEST
+    shares = belonging(labels, weights, limit).sum(axis=2)
+    used = shares > 0
+    shares[np.isinf(lengths)] = 0
+    shares[~used] = np.inf
+    least = shares.argmin(axis=1)
+    none = ~same & (shares[users, least] < SMALLEST) & (used.sum(axis=1) > 1)
+    if not (same | none).any():
+        return labels, True
+    nearest = reach / lengths[:, :, None]
+    nearest[~used] = -np.inf
+    nearest[users, least] = -np.inf
+    united = np.where(same[:, None] & (labels == other[:, None]), one[:, None], labels)
+    divided = none[:, None] & (labels == least[:, None])
+    return np.where(divided, nearest.argmax(axis=1), united), False
 
 
-def _belongs(labels: Labels, weights: Floats, count: int) -> Floats:
-    """Return what each vector weighs in each cluster: (k, n)."""
-    return np.eye(count, dtype=np.float32).take(labels, axis=1) * weights
+def belonging[Kind: np.floating](
+    labels: Labels, amounts: NDArray[Kind], limit: int
+) -> NDArray[Kind]:
+    """Return the vectors' amounts, (u, n), each in the cluster where it belongs: (u, k, n)."""
+    belongs: NDArray[Kind] = (labels[:, None] == np.arange(limit)[:, None]) * amounts[:, None]
+    return belongs
 
 
-def _sums(belongs: Floats, reach: Floats, sizes: Floats) -> Floats:
-    """Return how long each cluster's sum is; infinite, so that no vector is near, without one."""
-    lengths = np.sqrt(np.maximum(np.vecdot(belongs, reach), 0))
-    return np.where(lengths > CANCELLED * (belongs @ sizes), lengths, np.float32(np.inf))
-
-
-def _lengths(products: Floats) -> Floats:
-    """How long each vector is, 1 for zeros: (n, n) -> (n,)."""
-    squares = products.diagonal()
-    return np.sqrt(np.where(squares > 0, squares, np.float32(1)))
+def _lengths(belongs: Floats, reach: Floats) -> Floats:
+    """How long each cluster's sum is, (u, k); infinite, so that none is near, without one."""
+    squares: Floats = np.vecdot(belongs, reach)
+    squares[squares <= (CANCELLED * belongs.sum(axis=2)) ** 2] = np.inf
+    return np.sqrt(squares)

@@ -2,30 +2,37 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import batched
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lib.embedding.clusters import find_clusters
+from lib.embedding.clusters import NOTHING, belonging, find_clusters
 
-CONSIDERED = 128
+CONSIDERED = 64
 """So many posts of a user, the strongest, are looked at."""
 
 TAME = 1e-6
 """Squares of numbers between this and its inverse neither vanish nor overflow as float32."""
 
+STACK = 16
+"""So many users' posts are parted together: their cosines fit into a processor's cache."""
+
 
 @dataclass(frozen=True)
 class Split:
-    """One user's k interests, strongest first.
+    """What one user's interests, `limit` at most, are to be made of; `gather` finds them.
 
-    `vectors`: (k, d) float32 of unit length; `shares`: (k,) of the user's weight, adding up to 1;
-    `medoids`: (k,) the row of the post nearest to each, by cosine, of those that belong to it.
+    `parts`: (m, d) the embeddings, less the mean, of the posts considered, the strongest first;
+    `rows`: (m,) which of the user's posts they are; `weights`: (m,) above 0, adding up to 1. `own`:
+    (d,) the user's own vector.
     """
 
-    vectors: NDArray[np.float32]
-    shares: NDArray[np.float64]
-    medoids: NDArray[np.intp]
+    parts: NDArray[np.float32]
+    rows: NDArray[np.intp]
+    weights: NDArray[np.float64]
+    own: NDArray[np.float32]
+    limit: int
 
 
 @dataclass(frozen=True)
@@ -45,31 +52,14 @@ class InterestRows:
     vectors: NDArray[np.float32]
 
 
-def gather(  # noqa: PLR0917 - all that a slice has, once; names would not tell more
-    owners: NDArray[np.intp],
-    starts: NDArray[np.int64],
-    splits: Sequence[Split],
-    posts: NDArray[np.void],
-    mean: NDArray[np.float64] | None,
-    dimensions: int,
-) -> InterestRows:
-    """Lay the interests of some users end to end.
+@dataclass(frozen=True)
+class _Found:
+    """Interests of some users: whose among the splits, share, row of the medoid, and vector."""
 
-    `owners`: (s,) whose the splits are; `starts`: (s,) where in `posts`, (c,) of V16, the rows of
-    each begin; `mean`: (d,), what was taken off.
-    """
-    counts = np.fromiter((len(split.shares) for split in splits), np.intp, len(splits))
-    ends = np.cumsum(counts)
-    vectors = np.concatenate([np.empty((0, dimensions), np.float32), *(s.vectors for s in splits)])
-    rows = np.concatenate([np.empty(0, np.intp), *(split.medoids for split in splits)])
-    return InterestRows(
-        np.repeat(owners, counts),
-        np.arange(len(rows)) - np.repeat(ends - counts, counts),
-        np.concatenate([np.empty(0), *(split.shares for split in splits)]),
-        posts[rows + np.repeat(starts, counts)],
-        np.zeros(len(rows)) if mean is None else vectors @ mean,
-        vectors,
-    )
+    places: NDArray[np.intp]
+    shares: NDArray[np.float64]
+    rows: NDArray[np.intp]
+    vectors: NDArray[np.float32]
 
 
 def interests_of(
@@ -79,49 +69,27 @@ def interests_of(
     own: NDArray[np.float32],
     limit: int,
 ) -> Split:
-    """Return up to `limit` interests of a user, or one: the user's `own` vector, (d,).
+    """Return what a user's interests are to be made of.
 
     `parts`: (n, d) the embeddings of the user's posts, in order of id; `weights`: (n,) signed, one
-    at least above 0; what pushes away takes no part. `mean`: (d,), to be taken off.
+    at least above 0: what pushes away takes no part, and of the rest the CONSIDERED strongest do.
+    `mean`: (d,), to be taken off. `own`: (d,), the user's vector. `limit`: how many at most.
     """
-    near = np.flatnonzero(weights > 0)
-    parts = parts[near]
+    rows = _strongest(weights)
+    parts = parts.take(rows, axis=0)
     if mean is not None:
         parts -= mean.astype(np.float32)
-    if limit > 1:
-        split = find_interests(parts, weights[near], limit)
-        if len(split.shares) > 1:
-            return Split(split.vectors, split.shares, near[split.medoids])
-    return Split(own[None], np.ones(1), near[[_cosines(_scaled(parts), own).argmax()]])
-
-
-def find_interests(parts: NDArray[np.float32], weights: NDArray[np.float64], limit: int) -> Split:
-    """Part a user's posts by the directions they lie in; see `clusters` for what is one.
-
-    `parts`: (n, d) the posts' vectors with the mean taken off, in order of id; `weights`: (n,)
-    above 0. The CONSIDERED strongest are looked at. Where they
-    cancel out there is one of zeros.
-    """
-    chosen = _strongest(weights)
-    parts = _scaled(parts[chosen])
-    weights = weights[chosen] / weights[chosen].sum()
-    labels = find_clusters(parts @ parts.T, weights.astype(np.float32), limit)
-    belongs = labels == np.arange(labels.max() + 1)[:, None]
-    shares = belongs @ weights
-    order = (-shares).argsort(kind="stable")
-    belongs, shares = belongs[order], shares[order]
-    sums = ((belongs * weights).astype(np.float32) @ parts).astype(np.float64)
-    lengths = np.linalg.norm(sums, axis=1)[:, None]
-    vectors = (sums / np.where(lengths > 0, lengths, 1)).astype(np.float32)
-    nearest = np.where(belongs, _cosines(parts, vectors.T).T, -np.inf).argmax(axis=1)
-    return Split(vectors, shares, chosen[nearest])
+    return Split(_scaled(parts), rows, weights[rows] / weights[rows].sum(), own, limit)
 
 
 def _strongest(weights: NDArray[np.float64]) -> NDArray[np.intp]:
-    """Which posts are looked at, in their order: (n,) -> (at most CONSIDERED,)."""
-    if len(weights) <= CONSIDERED:
-        return np.arange(len(weights))
-    return np.sort((-weights).argsort(kind="stable")[:CONSIDERED])
+    """Which posts are looked at, the strongest first: (n,) -> (at most CONSIDERED,).
+
+    Sums are rounded, each order of their parts in another way: so it is that of the weights, and
+    that of the ids only where they are equal.
+    """
+    order = (-weights).argsort(kind="stable")[:CONSIDERED]
+    return order[weights[order] > 0]
 
 
 def _scaled(parts: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -130,9 +98,103 @@ def _scaled(parts: NDArray[np.float32]) -> NDArray[np.float32]:
     return parts if largest == 0 or TAME < largest < 1 / TAME else parts / largest
 
 
-def _cosines(parts: NDArray[np.float32], vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """How near the parts, (n, d), are to vectors of unit length, (d,) or (d, k): (n,) or (n, k)."""
-    lengths = np.sqrt(np.vecdot(parts, parts))
-    lengths[lengths == 0] = 1
-    cosines: NDArray[np.float32] = ((parts @ vectors).T / lengths).T
-    return cosines
+def gather(  # noqa: PLR0917 - all that a slice has, once; names would not tell more
+    owners: NDArray[np.intp],
+    starts: NDArray[np.int64],
+    splits: Sequence[Split],
+    posts: NDArray[np.void],
+    mean: NDArray[np.float64] | None,
+    dimensions: int,
+) -> InterestRows:
+    """Find the interests of some users, and lay them end to end; see `clusters` for what is one.
+
+    Where there is but one, it is the user's own vector, its medoid the nearest post considered.
+    `owners`: (s,) whose the splits are; `starts`: (s,) where in `posts`, (c,) of V16, the rows of
+    each begin; `mean`: (d,), what was taken off.
+    """
+    found = [
+        _Found(
+            np.empty(0, np.intp),
+            np.empty(0),
+            np.empty(0, np.intp),
+            np.empty((0, dimensions), np.float32),
+        )
+    ]
+    long = [place for place, split in enumerate(splits) if split.limit > 1]
+    for stack in batched(long, STACK):
+        found += _part(np.array(stack), [splits[place] for place in stack])
+    found += [_only(place, split) for place, split in enumerate(splits) if split.limit <= 1]
+    places = np.concatenate([some.places for some in found])
+    order = places.argsort(kind="stable")
+    places = places[order]
+    rows = np.concatenate([some.rows for some in found])[order]
+    vectors = np.concatenate([some.vectors for some in found])[order]
+    return InterestRows(
+        owners[places],
+        np.arange(len(places)) - np.searchsorted(places, places),
+        np.concatenate([some.shares for some in found])[order],
+        posts[rows + starts[places]],
+        np.zeros(len(rows)) if mean is None else vectors @ mean,
+        vectors,
+    )
+
+
+def _only(place: int, split: Split) -> _Found:
+    """Take a user's own vector for the one interest there is."""
+    lengths = np.sqrt(np.vecdot(split.parts, split.parts) + NOTHING)
+    nearest = (split.parts @ split.own / lengths).argmax()
+    return _Found(np.array([place]), np.ones(1), split.rows[[nearest]], split.own[None])
+
+
+def _part(places: NDArray[np.intp], users: Sequence[Split]) -> list[_Found]:
+    """Part the posts of u users, who stand at these places among the splits."""
+    limit = max(user.limit for user in users)
+    cosines, lengths, weights, rows = _stacked(users)
+    thin = weights.astype(np.float32)
+    labels = find_clusters(cosines, thin * lengths, thin, limit)
+    shares = belonging(labels, weights, limit).sum(axis=2)
+    belongs = belonging(labels, thin, limit)
+    counts = np.count_nonzero(belongs.any(axis=2), axis=1)
+    order = (-shares).argsort(axis=1, kind="stable")
+    whose, rank = np.nonzero(np.arange(limit) < np.where(counts > 1, counts, 0)[:, None])
+    which = order[whose, rank]
+    reach = np.where(belongs > 0, belongs * lengths[:, None] @ cosines, -np.inf)
+    medoids = reach.argmax(axis=2)[whose, which]
+    vectors = _sums(belongs, users)[whose, which].astype(np.float64)
+    vectors /= np.sqrt(np.vecdot(vectors, vectors))[:, None]
+    return [
+        _Found(
+            places[whose],
+            shares[whose, which],
+            rows[whose, medoids],
+            vectors.astype(np.float32),
+        ),
+        *(_only(int(places[one]), users[one]) for one in np.flatnonzero(counts == 1).tolist()),
+    ]
+
+
+def _stacked(
+    users: Sequence[Split],
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float64], NDArray[np.intp]]:
+    """Return the posts' cosines, (u, m, m), lengths, weights and rows, (u, m), 0 where none is."""
+    most = max(len(user.rows) for user in users)
+    products = np.zeros((len(users), most, most), dtype=np.float32)
+    weights = np.zeros((len(users), most))
+    rows = np.zeros((len(users), most), dtype=np.intp)
+    for place, user in enumerate(users):
+        mine = slice(len(user.rows))
+        np.matmul(user.parts, user.parts.T, out=products[place, mine, mine])
+        weights[place, mine], rows[place, mine] = user.weights, user.rows
+    lengths = np.sqrt(products.diagonal(axis1=1, axis2=2) + NOTHING)
+    products /= lengths[:, :, None]
+    products /= lengths[:, None]
+    return products, lengths, weights, rows
+
+
+def _sums(belongs: NDArray[np.float32], users: Sequence[Split]) -> NDArray[np.float32]:
+    """Sum each cluster's posts: (u, k, m) -> (u, k, d)."""
+    dimensions = users[0].parts.shape[1]
+    sums = np.empty((*belongs.shape[:2], dimensions), dtype=np.float32)
+    for place, user in enumerate(users):
+        np.matmul(belongs[place, :, : len(user.rows)], user.parts, out=sums[place])
+    return sums

@@ -42,7 +42,7 @@ class Interest:
     share: float
     medoid: UUID
     centre: float
-    embedding: NDArray[np.float32]
+    embedding: NDArray[np.float32] | None
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,7 @@ def expected(
     return [x / length for x in total]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(histories, worlds, missing, st.lists(st.integers(0, 4), min_size=5, max_size=5))
 def test_aggregate_gives_what_plain_loops_give(
     users: list[Contributions],
@@ -73,7 +73,7 @@ def test_aggregate_gives_what_plain_loops_give(
         assert made.weights[place] == (sum(counted) if max(counted, default=0) > 0 else 0)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.dictionaries(st.sampled_from(POSTS), st.integers(1, 20)), worlds, st.data())
 def test_aggregate_does_not_depend_on_the_order_of_posts_and_users(
     history: dict[bytes, float], world: dict[bytes, list[float]], data: st.DataObject

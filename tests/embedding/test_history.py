@@ -12,7 +12,7 @@ records = st.tuples(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.lists(records)))
 def test_unpack_sums_what_draws_a_user_near_a_post_and_apart_what_pushes_away(
     users: list[list[tuple[bytes, float, int]]],
@@ -34,7 +34,7 @@ def test_unpack_sums_what_draws_a_user_near_a_post_and_apart_what_pushes_away(
         ]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(histories)
 def test_distinct_posts_are_sorted_once_each_and_found_by_their_places(users: list[Contributions]):
     read = unpack(users)
@@ -45,7 +45,7 @@ def test_distinct_posts_are_sorted_once_each_and_found_by_their_places(users: li
     ]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(histories, st.data())
 def test_count_by_user_counts_what_is_chosen(users: list[Contributions], data: st.DataObject):
     sizes = [sum(weight != 0 for weight in user.values()) for user in users]

@@ -16,7 +16,7 @@ pairs = st.integers(1, 8).flatmap(
 plain = st.lists(st.integers(-9, 9).map(float), min_size=3, max_size=3).filter(any)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(pairs)
 def test_similarity_is_symmetric_and_within_bounds(pair: tuple[list[float], list[float]]):
     left, right = pair
@@ -25,7 +25,7 @@ def test_similarity_is_symmetric_and_within_bounds(pair: tuple[list[float], list
     assert similarity == calculate_similarity(right, left)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(pairs)
 def test_similarity_to_itself_is_one_and_to_its_opposite_minus_one(
     pair: tuple[list[float], list[float]],
@@ -43,13 +43,13 @@ def test_similarity_stays_within_bounds_where_rounding_does_not():
         assert -1 <= calculate_similarity(vector, -3 * vector) < -1 + 1e-9
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(plain, plain)
 def test_similarity_is_the_cosine(left: list[float], right: list[float]):
     assert calculate_similarity(left, right) == pytest.approx(cosine(left, right), abs=1e-12)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(plain, plain, st.floats(1e-6, 1e6), st.floats(1e-6, 1e6))
 def test_similarity_does_not_depend_on_length(
     left: list[float], right: list[float], one: float, two: float
@@ -59,7 +59,7 @@ def test_similarity_does_not_depend_on_length(
     )
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(plain, plain)
 def test_arrays_and_lists_of_any_precision_are_alike(left: list[float], right: list[float]):
     similarity = calculate_similarity(left, right)
@@ -68,7 +68,7 @@ def test_arrays_and_lists_of_any_precision_are_alike(left: list[float], right: l
     assert type(similarity) is float
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(plain)
 def test_perpendicular_vectors_are_not_alike(vector: list[float]):
     x, y, _ = vector

@@ -40,7 +40,7 @@ def ask(warm: WarmVectors, versions: dict[int, int]) -> list[bool]:
 asked = st.dictionaries(st.integers(0, 9), st.sampled_from([1, 2, UNDATED]), max_size=CAPACITY)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(asked, max_size=12))
 def test_vectors_are_those_of_the_version_asked_for_and_the_last_ones_are_at_hand(
     turns: list[dict[int, int]],
