@@ -26,10 +26,10 @@ class Action(NamedTuple):
 
 
 class Erasure(NamedTuple):
-    """Nothing up to then counts, by its time or by its id; nothing at all of who opted out."""
+    """Nothing up to then counts, nor what is dated `ahead`; nothing at all of who opted out."""
 
     erased_at: datetime
-    last_action: int
+    ahead: tuple[datetime, ...]
     opted_out: bool
 
 
@@ -59,7 +59,7 @@ def recent(
         if erasure and (
             erasure.opted_out
             or action.created_at <= erasure.erased_at
-            or action.id <= erasure.last_action
+            or action.created_at in erasure.ahead
         ):
             continue
         looked_at.append(action)

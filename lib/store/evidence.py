@@ -41,8 +41,7 @@ FROM action_log
 LEFT JOIN embedding.erasures USING (user_id)
 WHERE user_id = $1::UUID AND post_id = ANY ($2::UUID[])
   AND created_at >= $3::TIMESTAMPTZ - $4::INTERVAL AND created_at <= $3::TIMESTAMPTZ
-  AND created_at > coalesce(erased_at, '-infinity')
-  AND action_log.id > coalesce(last_action, -9223372036854775808)
+  AND created_at > coalesce(erased_at, '-infinity') AND created_at <> ALL (coalesce(ahead, '{}'))
 GROUP BY post_id, action_type
 ORDER BY post_id, count DESC, action_type
 """

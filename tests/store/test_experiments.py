@@ -178,7 +178,7 @@ async def test_whoever_asked_to_be_forgotten_is_left_out(connection: asyncpg.Con
     await sign_up(connection, A, B)
     await record(connection, "tastes", [A, B], "decay@1", since)
     await connection.execute(
-        "INSERT INTO embedding.erasures VALUES ($1, clock_timestamp(), 0, false)", A
+        "INSERT INTO embedding.erasures VALUES ($1, clock_timestamp(), '{}', false)", A
     )
     assert len(await seen(connection)) == 1
 
@@ -194,7 +194,7 @@ async def test_every_user_is_read_once(connection: asyncpg.Connection, count: in
         "INSERT INTO embedding.exposures SELECT 'tastes', id, 'decay@1', now() FROM users"
     )
     await connection.execute(
-        "INSERT INTO embedding.erasures VALUES ($1, clock_timestamp(), 0, false)", UUID(int=0)
+        "INSERT INTO embedding.erasures VALUES ($1, clock_timestamp(), '{}', false)", UUID(int=0)
     )
     pages = [page async for page in read_outcomes(connection, "tastes", WEIGHTS, DAYS)]
     assert sum(len(page.schemes) for page in pages) == count
@@ -210,9 +210,10 @@ INSERT INTO action_log (user_id, post_id, action_type, created_at)
     now() - n * interval '2 minutes'
   FROM generate_series(0, 49999) n;
 INSERT INTO embedding.exposures
-  SELECT 'tastes', id, 'decay@1', now() - interval '20 days' FROM users;
+  SELECT experiment, id, 'decay@1', now() - interval '20 days'
+  FROM users CROSS JOIN unnest('{tastes,others,more,most}'::TEXT[]) AS experiment;
 INSERT INTO embedding.erasures
-  SELECT lpad(to_hex(n * 10), 32, '0')::UUID, now(), 0, false FROM generate_series(0, $$ - 1) n;
+  SELECT lpad(to_hex(n * 10), 32, '0')::UUID, now(), '{}', false FROM generate_series(0, $$ - 1) n;
 """
 ARGUMENTS = (
     "tastes",
