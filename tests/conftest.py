@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
+from hypothesis import HealthCheck, settings
 from valkey.asyncio import Valkey as Redis
 
 from dev.postgres import Postgres
@@ -19,6 +20,12 @@ from dev.valkey import Valkey
 from lib.qstash.queue import Queue
 from lib.settings import QueueSettings
 from tests.scene import connect
+
+# how long something takes is no property: the machine may be busy
+settings.register_profile(
+    "untimed", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("untimed")
 
 PLATFORMS = {
     "tables": SQL,

@@ -9,7 +9,7 @@ from lib.cache import encode
 floats = st.floats(width=32, allow_nan=False, allow_infinity=False)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(floats, min_size=1, max_size=20))
 def test_number_is_spelt_as_short_as_its_float32_allows(numbers: list[float]):
     row = np.array(numbers, dtype=np.float32)

@@ -117,7 +117,7 @@ def made_up(seed: int) -> Dataset:
     return dataset(log, vectors.tolist(), created=range(30), users=8)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(0, 10_000))
 def test_nothing_that_is_fitted_knows_what_came_after_the_cut(seed: int):
     """The future is made anew: other users, posts, types, and the vectors of posts to come."""

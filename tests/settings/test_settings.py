@@ -15,6 +15,7 @@ from lib.settings import (
     RedisSettings,
     RunSettings,
     SigningKeys,
+    Tokens,
     VectorSettings,
     app_url,
     dev_trigger_allowed,
@@ -33,6 +34,8 @@ REQUIRED = {
     "UPSTASH_REDIS_REST_URL": "https://redis.example",
     "UPSTASH_REDIS_REST_TOKEN": "a-redis-token",
     "APP_URL": "https://app.example",
+    "API_TOKEN": "an-api-token",
+    "ADMIN_TOKEN": "an-admin-token",
 }
 
 ORIGINS = ["ftp://x.example", "x.example", "https://", "https://x.example/", "https://x.example/a"]
@@ -66,6 +69,7 @@ EXPERIMENTS = [
 ]
 WORDS = ["two words", "a\tb", "a\nb", "naïve", " ", "a\x00"]
 NUMBERS = ["-1", "1.5", "ten", " 5", "5 ", "+5", "\u0665", "0x10", "1e3", "9" * 5000]
+TOKENS = [*WORDS, ",", "a,", ",a", "a,,b", "a,b,c", "a, b"]
 SWITCHES = ["2", "yes", "true", "-1", "01x"]
 MALFORMED: Mapping[str, list[str]] = {
     "DATABASE_URL": ["mysql://db.example/app", "db.example", "postgresql://a b", "postgresql://[x"],
@@ -75,6 +79,8 @@ MALFORMED: Mapping[str, list[str]] = {
     "UPSTASH_REDIS_REST_URL": ORIGINS,
     "UPSTASH_REDIS_REST_TOKEN": WORDS,
     "APP_URL": ORIGINS,
+    "API_TOKEN": TOKENS,
+    "ADMIN_TOKEN": TOKENS,
     "QSTASH_URL": ORIGINS,
     "PAGE_SIZE": [*NUMBERS, "0", "5001"],
     "PARALLEL_CHAINS": [*NUMBERS, "0", "65"],
@@ -113,6 +119,7 @@ def load(environ: Mapping[str, str]) -> dict[type | str, Any]:
         QueueSettings,
         RunSettings,
         SigningKeys,
+        Tokens,
         VectorSettings,
     )
     loaded: dict[type | str, Any] = {kind: kind.load(environ) for kind in kinds}
@@ -359,6 +366,8 @@ def test_secrets_are_those_that_open_something():
         "QSTASH_CURRENT_SIGNING_KEY",
         "QSTASH_NEXT_SIGNING_KEY",
         "UPSTASH_REDIS_REST_TOKEN",
+        "API_TOKEN",
+        "ADMIN_TOKEN",
     }
 
 
