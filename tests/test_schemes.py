@@ -14,6 +14,7 @@ from valkey.asyncio import Valkey as Redis
 from dev import qstash
 from dev.proxy import Proxy
 from dev.stack import Stack
+from lib.embedding.interests import CONSIDERED
 from lib.embedding.schemes import BASELINE, RECOMMENDED, SCHEMES, Scheme
 from lib.experiment import Experiment
 from tests.conftest import Start, trigger
@@ -148,8 +149,16 @@ async def test_interests_are_the_topics_in_the_order_of_what_they_weigh(
         action.post_id: action.action_type for action in (await actions_by_user(connection))[reader]
     }
     assert [kinds[row["medoid"]] for row in found] == list(TOPICS)
-    weights = np.array([RECOMMENDED.weights[kind] for kind in TOPICS])
-    assert [row["share"] for row in found] == pytest.approx(weights / weights.sum())
+    worth = sorted(
+        (RECOMMENDED.weights[kind] * 0.5 ** ((1 + place % 5) / 90), kind)
+        for kind in TOPICS
+        for place in range(OF_EACH)
+    )
+    considered = worth[-CONSIDERED:]
+    total = sum(weight for weight, _ in considered)
+    assert [row["share"] for row in found] == pytest.approx(
+        [sum(weight for weight, kind in considered if kind == topic) / total for topic in TOPICS]
+    )
 
 
 @each_lasting_scheme

@@ -146,9 +146,9 @@ def _interests(
     splits: list[Split] = []
     for user in owners:
         mine = slice(histories.offsets[user], histories.offsets[user + 1])
-        parts = posts.vectors[posts.rows[histories.places[mine]]]
+        rows, weights = posts.rows[histories.places[mine]], histories.weights[mine]
         limit = scheme.interests if user_vectors.posts[user] >= scheme.long_history else 1
         own = user_vectors.vectors[user]
-        splits.append(interests_of(parts, histories.weights[mine], mean, own, limit))
+        splits.append(interests_of(posts.vectors, rows, weights, mean, own, limit))
     starts = histories.offsets[owners]
     return gather(owners, starts, splits, histories.posts, mean, posts.vectors.shape[1])

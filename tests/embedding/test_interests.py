@@ -14,6 +14,7 @@ from lib.embedding.interests import CONSIDERED, STACK, InterestRows, gather, int
 DIMENSIONS = 384
 LIMIT = 4
 IDS = np.array([place.to_bytes(16, "big") for place in range(2000)], dtype="V16")
+IN_ORDER = np.arange(2000)
 
 type Floats = NDArray[np.float32]
 type Weights = NDArray[np.float64]
@@ -71,10 +72,10 @@ def all_interests(
     users: list[tuple[Floats, Weights]], mean: Weights | None = None, limit: int = LIMIT
 ) -> list[Interests]:
     """Find the interests of users whose posts these are."""
-    splits = [
-        interests_of(parts, weights, mean, own_vector(parts, weights), limit)
-        for parts, weights in users
-    ]
+    splits = []
+    for parts, weights in users:
+        own, places = own_vector(parts, weights), IN_ORDER[: len(parts)]
+        splits.append(interests_of(parts, places, weights, mean, own, limit))
     starts = np.cumsum([0, *(len(weights) for _, weights in users)])[:-1]
     rows = gather(np.arange(len(users)), starts, splits, IDS, mean, users[0][0].shape[1])
     medoids = np.searchsorted(IDS, rows.medoids) - starts[rows.owners]
@@ -266,7 +267,7 @@ def test_the_nearest_post_to_the_own_vector_is_so_without_the_mean(limit: int):
     own = np.array([1, 0], dtype=np.float32)
     posts = IDS[:2]
     for taken_off, nearest in ((mean, 0), (None, 1)):
-        split = interests_of(embeddings, np.ones(2), taken_off, own, limit)
+        split = interests_of(embeddings, IN_ORDER[:2], np.ones(2), taken_off, own, limit)
         rows = gather(np.zeros(1, np.intp), np.zeros(1, np.int64), [split], posts, None, 2)
         assert rows.medoids.tolist() == posts[[nearest]].tolist()
 
@@ -291,8 +292,9 @@ def rows_of_two(mean: Weights | None) -> InterestRows:
     """Two users whose posts lie in two directions, and between them one with a limit of one."""
     x, y = np.eye(2, dtype=np.float32)
     owns = [(x + y) / np.sqrt(2), y]
-    several = interests_of(np.array([x, y, x]), np.array([2.0, 1, 1]), None, owns[0], LIMIT)
-    one = interests_of(np.array([x, y]), np.array([1.0, 3]), None, owns[1], 1)
+    vectors, xyx, xy = np.array([y, x]), np.array([1, 0, 1]), np.array([1, 0])
+    several = interests_of(vectors, xyx, np.array([2.0, 1, 1]), None, owns[0], LIMIT)
+    one = interests_of(vectors, xy, np.array([1.0, 3]), None, owns[1], 1)
     starts = np.array([2, 5, 7])
     return gather(np.array([1, 4, 6]), starts, [several, one, several], IDS[:10], mean, 2)
 
