@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from lib.embedding import Histories, PostVectors, Scheme
 from lib.embedding.aggregate import lengths
+from lib.embedding.history import DAY
 
 type Contributions = Mapping[bytes, float]
 """One user's posts, by their 16 bytes, and the weight of each."""
@@ -47,6 +48,38 @@ def of_rows(
     return PostVectors(
         np.arange(len(embeddings)), embeddings, lengths(embeddings) if sizes is None else sizes
     )
+
+
+DIMENSIONS = 8
+READ_AT = 100 * DAY
+
+type Event = tuple[int, int, int]
+"""Which post, the place of the action's type, and how many microseconds ago."""
+
+events = st.lists(
+    st.tuples(st.integers(0, 5), st.integers(0, 6), st.integers(-DAY, 90 * DAY)),
+    min_size=1,
+    max_size=25,
+)
+seeds = st.integers(0, 10**6)
+
+
+def packed(happened: Sequence[Event], scheme: Scheme) -> bytes:
+    return b"".join(
+        POSTS[post] + struct.pack(">hdq", place % len(scheme.actions), 1.0, READ_AT - ago)
+        for post, place, ago in happened
+    )
+
+
+def platform(histories: Histories, seed: int) -> tuple[PostVectors, NDArray[np.float64]]:
+    """Give every post an embedding, the same one whatever posts there are, and make a mean."""
+    random = np.random.default_rng(seed)
+    known = dict(zip(sorted(POSTS), random.normal(size=(6, DIMENSIONS)), strict=True))
+    rows = [known[post.tobytes()] for post in histories.distinct_posts]
+    vectors = np.array(rows, dtype=np.float32).reshape(-1, DIMENSIONS)
+    # the first post of all has no embedding that counts
+    sizes = lengths(vectors) * [post.tobytes() != POSTS[0] for post in histories.distinct_posts]
+    return PostVectors(np.arange(len(rows)), vectors, sizes), random.normal(size=DIMENSIONS) / 4
 
 
 # whole numbers, so that what cancels out does so exactly, in whatever order it is summed

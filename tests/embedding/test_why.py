@@ -1,6 +1,5 @@
 """Why: the contributions are the vector."""
 
-import struct
 from dataclasses import replace
 from random import Random
 from uuid import UUID
@@ -17,38 +16,16 @@ from lib.embedding.history import DAY
 from lib.embedding.label import Label
 from lib.embedding.why import Explanation, explain
 from lib.errors import EmbeddingError
-from tests.embedding.histories import POSTS
-
-DIMENSIONS = 8
-READ_AT = 100 * DAY
-
-type Event = tuple[int, int, int]
-"""Which post, the place of the action's type, and how many microseconds ago."""
-
-events = st.lists(
-    st.tuples(st.integers(0, 5), st.integers(0, 6), st.integers(-DAY, 90 * DAY)),
-    min_size=1,
-    max_size=25,
+from tests.embedding.histories import (
+    DIMENSIONS,
+    POSTS,
+    READ_AT,
+    Event,
+    events,
+    packed,
+    platform,
+    seeds,
 )
-seeds = st.integers(0, 10**6)
-
-
-def packed(happened: list[Event], scheme: Scheme) -> bytes:
-    return b"".join(
-        POSTS[post] + struct.pack(">hdq", place % len(scheme.actions), 1.0, READ_AT - ago)
-        for post, place, ago in happened
-    )
-
-
-def platform(histories: Histories, seed: int) -> tuple[PostVectors, NDArray[np.float64]]:
-    """Give every post an embedding, the same one whatever posts there are, and make a mean."""
-    random = np.random.default_rng(seed)
-    known = dict(zip(sorted(POSTS), random.normal(size=(6, DIMENSIONS)), strict=True))
-    rows = [known[post.tobytes()] for post in histories.distinct_posts]
-    vectors = np.array(rows, dtype=np.float32).reshape(-1, DIMENSIONS)
-    # the first post of all has no embedding that counts
-    sizes = lengths(vectors) * [post.tobytes() != POSTS[0] for post in histories.distinct_posts]
-    return PostVectors(np.arange(len(rows)), vectors, sizes), random.normal(size=DIMENSIONS) / 4
 
 
 def explained(

@@ -272,6 +272,40 @@ async def test_log_as_of_a_moment_is_what_was_read_then(
     assert (UUID(int=9), False) in found(then[-1], 0).posts
 
 
+@every_scheme
+@pytest.mark.parametrize("seed", range(4))
+async def test_an_action_and_its_retraction_leave_the_log_without_both(
+    connection: asyncpg.Connection, seed: int, scheme: Scheme
+):
+    """Wherever they stand among the others, if there was nothing before to take back."""
+    random = Random(seed)
+    users = [UUID(int=random.getrandbits(128)) for _ in range(4)]
+    now = await connection.fetchval("SELECT clock_timestamp()")
+    rows = [row for row in made_up(random, users, now) if row[3] < now]
+    await write(connection, rows)
+    before = {
+        max_posts: await read(connection, users, scheme=scheme, max_posts=max_posts, as_of=now)
+        for max_posts in (3, 1000)
+    }
+    for user in users:
+        retraction, kind = random.choice(list(UNDOES.items()))
+        taken = {post for owner, post, was, _ in rows if (owner, was) == (user, kind)}
+        post = random.choice(
+            [*({row[1] for row in rows} - taken), UUID(int=random.getrandbits(64))]
+        )
+        done = now - random.uniform(1, 80) * DAY
+        undone = done + random.uniform(0, 1) * (now - done)
+        await write(connection, [(user, post, kind, done), (user, post, retraction, undone)])
+    for max_posts, then in before.items():
+        log = await read(connection, users, scheme=scheme, max_posts=max_posts, as_of=now)
+        for place in range(len(users)):
+            assert_alike(
+                found(log, place)._replace(retracted=found(then, place).retracted),
+                found(then, place),
+                max_posts,
+            )
+
+
 async def test_log_as_of_a_moment_knows_nothing_of_what_was_to_come(
     connection: asyncpg.Connection,
 ):
