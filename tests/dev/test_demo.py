@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -284,6 +285,15 @@ def test_a_vector_that_points_elsewhere_breaks_the_claim_about_tastes():
     assert found.startswith("strongest taste among top topics: ")
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Let programs that are started hear Ctrl-C, also where this one was started not to."""
+    usual = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, usual)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_ends_the_demo_without_a_traceback(recording: Path):
     with subprocess.Popen(  # noqa: S603  # our own command
         [sys.executable, "-m", "dev.demo", recording],
