@@ -1,6 +1,7 @@
 """Where users' past ends and what they did later begins."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,18 @@ class Split:
     seen: NDArray[np.int64]
     relevant: NDArray[np.int64]
 
+    def where(self, chosen: NDArray[np.bool_]) -> Self:
+        """Return the split of some of its users: (n,)."""
+        width, places = len(self.candidates), np.cumsum(chosen) - 1
+
+        def rekeyed(pairs: NDArray[np.int64]) -> NDArray[np.int64]:
+            pairs = pairs[chosen[pairs // width]]
+            keys: NDArray[np.int64] = places[pairs // width] * width + pairs % width
+            return keys
+
+        users, seen, relevant = self.users[chosen], rekeyed(self.seen), rekeyed(self.relevant)
+        return replace(self, users=users, seen=seen, relevant=relevant)
+
     def mask(self, pairs: NDArray[np.int64], first: int, last: int) -> NDArray[np.bool_]:
         """Return which posts the pairs name for the users `first` to `last`: (last - first, p)."""
         width = len(self.candidates)
@@ -44,11 +57,30 @@ def at_share(dataset: Dataset, share: float) -> Split:
     A midnight, because some logs know only the day of an action and date it to its beginning.
     Candidates are the posts that existed then.
     """
-    at = dataset.actions.at
-    cut = int(at[int(share * len(at))]) // DAY * DAY
+    cut = midnight(dataset, share)
     day = np.datetime64("2000-01-01", "D") + np.timedelta64(cut // DAY, "D")
     cuts = np.full(dataset.users, cut)
     return _split(dataset, f"{share:.0%} ({day})", cuts, dataset.created < cut)
+
+
+def at_time(dataset: Dataset, cut: int) -> Split:
+    """Cut all users at one time, in microseconds since 2000.
+
+    Other than at_share, whoever has a post to be found is in it, with or without a past.
+    """
+    day = np.datetime64("2000-01-01", "D") + np.timedelta64(cut // DAY, "D")
+    cuts = np.full(dataset.users, cut)
+    candidates = _candidates(dataset, dataset.created < cut)
+    known, new = _pairs(dataset, cuts, candidates)
+    users = np.unique(new // len(dataset.posts)).astype(np.intp)
+    seen, relevant = (_renumber(pairs, users, len(dataset.posts)) for pairs in (known, new))
+    return Split(str(day), cuts, candidates, users, seen, relevant)
+
+
+def midnight(dataset: Dataset, share: float) -> int:
+    """Return the last midnight (UTC) before that `share` of the actions."""
+    at = dataset.actions.at
+    return int(at[int(share * len(at))]) // DAY * DAY
 
 
 def user_by_user(dataset: Dataset, share: float) -> Split:
@@ -94,23 +126,30 @@ def positive(dataset: Dataset) -> NDArray[np.bool_]:
 def _split(
     dataset: Dataset, name: str, cuts: NDArray[np.int64], existing: NDArray[np.bool_]
 ) -> Split:
+    candidates = _candidates(dataset, existing)
+    known = dataset.actions.at < cuts[dataset.actions.user]
+    before = positive(dataset) & standing(dataset, known) & candidates[dataset.actions.post]
+    known_pairs, new = _pairs(dataset, cuts, candidates)
+    users = np.intersect1d(dataset.actions.user[before], new // len(dataset.posts))
+    seen, relevant = (_renumber(pairs, users, len(dataset.posts)) for pairs in (known_pairs, new))
+    return Split(name, cuts, candidates, users, seen, relevant)
+
+
+def _candidates(dataset: Dataset, existing: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    found: NDArray[np.bool_] = existing & dataset.vectors.any(axis=1)
+    return found
+
+
+def _pairs(
+    dataset: Dataset, cuts: NDArray[np.int64], candidates: NDArray[np.bool_]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return what all users had seen, and what there is to be found: as `user * p + post`."""
     actions, width = dataset.actions, len(dataset.posts)
-    candidates = existing & dataset.vectors.any(axis=1)
     known = actions.at < cuts[actions.user]
-    liked = positive(dataset)
-    before = liked & standing(dataset, known) & candidates[actions.post]
-    after = ~known & liked & standing(dataset, np.ones_like(known)) & candidates[actions.post]
+    standing_at_last = standing(dataset, np.ones_like(known))
+    after = ~known & positive(dataset) & standing_at_last & candidates[actions.post]
     pairs = actions.user.astype(np.int64) * width + actions.post
-    new = np.setdiff1d(pairs[after], pairs[known])
-    users = np.intersect1d(actions.user[before], new // width)
-    return Split(
-        name,
-        cuts,
-        candidates,
-        users,
-        _renumber(np.unique(pairs[known]), users, width),
-        _renumber(new, users, width),
-    )
+    return np.unique(pairs[known]), np.setdiff1d(pairs[after], pairs[known])
 
 
 def _renumber(pairs: NDArray[np.int64], users: NDArray[np.intp], width: int) -> NDArray[np.int64]:

@@ -81,10 +81,8 @@ def attempt(dataset: Dataset, split: Split, variants: Sequence[Variant]) -> Tria
         rankings[variant.name] = rank(split, scores(dataset, tastes))
         made &= tastes.made
         posts = np.maximum(posts, tastes.posts)
-    centred = dataset.vectors - mean_of(dataset, split)
-    lengths = np.linalg.norm(centred, axis=1, keepdims=True)
-    directions = np.divide(centred, lengths, out=np.zeros_like(centred), where=lengths > 0)
-    figures = {name: _figures(ranking, directions) for name, ranking in rankings.items()}
+    directions = centred(dataset, split)
+    figures = {name: measure(ranking, directions) for name, ranking in rankings.items()}
     candidates, enough = int(split.candidates.sum()), made & (posts >= ENOUGH)
     covered = {n: coverage(ranking.lists[enough], candidates) for n, ranking in rankings.items()}
     wanted = np.bincount(split.relevant // len(dataset.posts), minlength=len(split.users))
@@ -104,7 +102,15 @@ def pool(name: str, trials: Sequence[Trial]) -> Trial:
     )
 
 
-def _figures(ranking: Ranking, directions: NDArray[np.float64]) -> NDArray[np.float64]:
+def centred(dataset: Dataset, split: Split) -> NDArray[np.float64]:
+    """Return the posts' directions as seen from the candidates' mean: (p, d), of unit length."""
+    around = dataset.vectors - mean_of(dataset, split)
+    lengths = np.linalg.norm(around, axis=1, keepdims=True)
+    return np.divide(around, lengths, out=np.zeros_like(around), where=lengths > 0)
+
+
+def measure(ranking: Ranking, directions: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the figures of a ranking: (METRICS, n)."""
     return np.stack(
         [
             ndcg(ranking, 10),

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from evaluation.contenders import by_age, by_popularity
 from evaluation.dataset import Actions, Dataset
-from evaluation.split import DAY, Split, at_share, past, standing, user_by_user
+from evaluation.split import DAY, Split, at_share, at_time, past, standing, user_by_user
 from evaluation.variants import changed, shipped
-from tests.evaluation.small import Row, dataset
+from tests.evaluation.small import TYPES, Row, dataset
 
 PLANE = [(1.0, 0.0), (0.8, 0.6), (0.6, 0.8), (0.0, 1.0), (-0.6, 0.8)]
 
@@ -158,3 +158,35 @@ def test_popularity_counts_people_and_age_counts_days():
     split = at_share(data, 0.8)
     assert by_popularity(data, split)(0, 1).tolist() == [[1, 2, 0, 0, 0]]
     assert (by_age(data)(0, 1)[0] / DAY).tolist() == [0, 1, 0, 2, 0]
+
+
+def test_at_one_time_whoever_finds_something_is_in_it_with_a_past_or_without():
+    log: list[Row] = [
+        (0, 0, "like_post", 1),
+        (1, 0, "view_post", 2),
+        (0, 1, "like_post", 9),
+        (2, 2, "like_post", 9),
+        (3, 3, "like_post", 9),
+    ]
+    data = dataset(log, [(1.0, 0.0)] * 4, created=[0, 0, 0, 9])
+    found = at_time(data, 5 * DAY)
+    assert found.users.tolist() == [0, 2]
+    assert found.seen.tolist() == [0]
+    assert found.relevant.tolist() == [1, 4 + 2]
+    assert found.name == "2000-01-06"
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_split_of_some_users_keeps_what_is_theirs(seed: int):
+    rng = np.random.default_rng(seed)
+    log: list[Row] = [
+        (int(rng.integers(9)), int(rng.integers(20)), str(rng.choice(TYPES)), 30 * float(day))
+        for day in rng.random(200)
+    ]
+    whole = at_time(dataset(log, [(1.0, 0.0)] * 20), 15 * DAY)
+    chosen = rng.random(len(whole.users)) < 0.5
+    some, count = whole.where(chosen), len(whole.users)
+    assert np.array_equal(some.users, whole.users[chosen])
+    for few, every in ((some.seen, whole.seen), (some.relevant, whole.relevant)):
+        expected = whole.mask(every, 0, count)[chosen]
+        assert np.array_equal(some.mask(few, 0, len(some.users)), expected)
