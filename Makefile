@@ -6,7 +6,7 @@ FIND_PYTHON := for python in python3.12 python3.13 python3.14 python3; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null && echo $$python && break; \
 	done
 
-.PHONY: demo dev test test-views test-pooler check build bench bench-scale sizing evaluate try clean
+.PHONY: demo dev test test-views test-pooler check build bench bench-scale sizing evaluate fit-ranking try clean
 
 demo: $(VENV)/installed  ## a whole run, offline, and what came of it; DATA=folder for a data set of your own
 	@$(RUN) -m dev.demo $(DATA)
@@ -45,6 +45,10 @@ sizing: $(VENV)/installed  ## what a run takes and costs, by its size
 
 evaluate: $(VENV)/installed  ## how good each scheme's vectors are, judged by what users did later; DATA=folder or DATABASE_URL
 	@$(RUN) -m evaluation$(if $(DATA), $(DATA),$(if $(DATABASE_URL),.live, ../shared/data/quantum_se))
+
+fit-ranking: $(VENV)/installed  ## what recommendations are ranked by, fitted on what users did later; DATA=folders or DATABASE_URL; WRITE=1 to use it
+	@$(RUN) -m evaluation.fit $(if $(DATA),$(DATA),$(if $(DATABASE_URL),,../shared/data/quantum_se demo)) \
+	  $(if $(EMBEDDING_SCHEME),--scheme $(EMBEDDING_SCHEME)) $(if $(WRITE),--write)
 
 try: $(VENV)/installed  ## what it would be worth, and cost, on the platform at DATABASE_URL, which is only read; DAYS=90
 	@$(RUN) -m evaluation.tryout

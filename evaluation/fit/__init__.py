@@ -1,0 +1,1 @@
+"""The weights of the blend, fitted on what users did later."""
