@@ -1,5 +1,6 @@
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lib.embedding import UserVectors, aggregate
-from lib.embedding.aggregate import lengths
+from lib.embedding.aggregate import CHUNK, lengths
 from lib.errors import EmbeddingError
 from tests.embedding.histories import POSTS, SIGNED, Contributions, histories, of_rows, unpack
 
@@ -219,3 +220,65 @@ def test_nobody_gives_nothing():
     made = aggregated([], {})
     assert made.vectors.shape == (0, D)
     assert len(made.made) == len(made.posts) == len(made.weights) == 0
+
+
+def test_more_posts_than_are_gathered_at_a_time_are_all_in_the_sum():
+    count = 2 * CHUNK + 7
+    rows = np.random.default_rng(4).normal(size=(count, D)).astype(np.float32)
+    posts = [place.to_bytes(16, "big") for place in range(count)]
+    weights = np.arange(1, count + 1)
+    history = dict(zip(posts, weights.tolist(), strict=True))
+    made = aggregate(unpack([history]), of_rows(rows), SIGNED, np.array([1]), None)
+    total = weights @ rows.astype(np.float64)
+    assert made.vectors[0] == pytest.approx(total / np.linalg.norm(total), abs=1e-6)
+
+
+SPLIT = replace(SIGNED, name="split", interests=2, long_history=4, centred=True)
+
+
+def test_interests_are_of_users_with_a_long_history_and_of_their_own_posts():
+    """Three users about the same two things: one has a post too few to be taken apart."""
+    mean = np.array([0.0, 0.0, 3.0, 0.0])
+    east, north = [1.0, 0, 3, 0], [0, 1.0, 3, 0]
+    rows = np.array([east, north, east, north, east, north], dtype=np.float32)
+    users = [
+        {POSTS[0]: 4.0, POSTS[1]: 1.0, POSTS[2]: 4.0, POSTS[3]: 1.0},
+        {POSTS[0]: 5.0, POSTS[1]: 5.0, POSTS[2]: 5.0, POSTS[5]: -1.0},
+        {},
+        {POSTS[1]: 9.0, POSTS[3]: 3.0, POSTS[4]: 3.0, POSTS[5]: 1.0, POSTS[0]: -1.0},
+    ]
+    order = sorted(POSTS)
+    histories = unpack(users)
+    posts = of_rows(rows[[POSTS.index(post) for post in order]])
+    made = aggregate(histories, posts, SPLIT, np.ones(4, dtype=np.int64), mean)
+    found = made.interests
+    assert found is not None
+    assert found.owners.tolist() == [0, 0, 1, 3, 3]
+    assert found.places.tolist() == [0, 1, 0, 0, 1]
+    assert found.shares.tolist() == pytest.approx([0.8, 0.2, 1, 13 / 16, 3 / 16])
+    east_only, north_only = [1, 0, 0, 0], [0, 1, 0, 0]
+    wanted = [east_only, north_only, made.vectors[1].tolist(), north_only, east_only]
+    assert found.vectors == pytest.approx(np.array(wanted), abs=1e-6)
+    assert found.centres == pytest.approx(found.vectors @ mean)
+    theirs = [set(users[owner]) for owner in found.owners]
+    assert all(m.tobytes() in mine for m, mine in zip(found.medoids, theirs, strict=True))
+    assert made.made.tolist() == [True, True, False, True]
+
+
+def test_offsets_are_the_products_with_the_mean():
+    mean = np.array([0.5, 0.25, 0, 0])
+    world = {POSTS[0]: [1.0, 1, 0, 0], POSTS[1]: [0, 1.0, 1, 0]}
+    histories = unpack([{POSTS[0]: 2.0, POSTS[1]: 1.0}, {}])
+    rows = np.array([world[post] for post in sorted(world)], dtype=np.float32)
+    made = aggregate(histories, of_rows(rows), SIGNED, np.ones(2, dtype=np.int64), mean)
+    total = 2 * (np.array([1, 1, 0, 0]) - mean) + np.array([0, 1, 1, 0]) - mean
+    unit = total / np.linalg.norm(total)
+    assert made.centres.tolist() == pytest.approx([unit @ mean, 0])
+
+
+def test_posts_that_are_the_mean_but_for_rounding_give_no_direction():
+    rows = np.full((1, D), 1 / 3, dtype=np.float32)
+    mean = rows[0].astype(np.float64) * (1 + 3e-10)
+    made = aggregate(unpack([{POSTS[0]: 3.0}]), of_rows(rows), SIGNED, np.array([1]), mean)
+    assert not made.made[0]
+    assert not made.vectors.any()

@@ -3,7 +3,9 @@
 import math
 import struct
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from random import Random
+from uuid import UUID
 
 import numpy as np
 import pytest
@@ -23,12 +25,15 @@ from tests.embedding.histories import (
     platform,
     seeds,
 )
+from tests.reference import Action, interest_vector
 
 RECOMMENDED = SCHEMES[-1]
+HOSTILE = replace(RECOMMENDED, name="hostile", negative_share=0.8)
 SATURATED = replace(RECOMMENDED, name="saturated", saturated=True)
 every_scheme = pytest.mark.parametrize(
-    "scheme", [*SCHEMES, SATURATED], ids=lambda scheme: scheme.name
+    "scheme", [*SCHEMES, SATURATED, HOSTILE], ids=lambda scheme: scheme.name
 )
+EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 LIKE = BASELINE.actions.index("like_post")
 
 
@@ -38,6 +43,49 @@ def made(happened: list[Event], scheme: Scheme, seed: int) -> UserVectors:
     posts, mean = platform(histories, seed)
     one = np.ones(1, dtype=np.int64)
     return aggregate(histories, posts, scheme, one, mean if scheme.centred else None)
+
+
+def acted(happened: list[Event], scheme: Scheme) -> list[Action]:
+    """Write the events down as a log has them."""
+    return [
+        Action(
+            number,
+            UUID(int=0),
+            UUID(bytes=POSTS[post]),
+            scheme.actions[place % len(scheme.actions)],
+            EPOCH + timedelta(microseconds=READ_AT - ago),
+        )
+        for number, (post, place, ago) in enumerate(happened)
+    ]
+
+
+@every_scheme
+@given(events, seeds)
+def test_the_vector_is_what_plain_loops_make_of_the_log(
+    scheme: Scheme, happened: list[Event], seed: int
+):
+    histories = Histories.unpack([packed(happened, scheme)], scheme, READ_AT)
+    posts, mean = platform(histories, seed)
+    taken_off = mean if scheme.centred else None
+    found = aggregate(histories, posts, scheme, np.ones(1, dtype=np.int64), taken_off)
+    embeddings = {
+        UUID(bytes=post.tobytes()): posts.vectors[row].tolist()
+        for post, row, size in zip(histories.distinct_posts, posts.rows, posts.sizes, strict=True)
+        if size
+    }
+    wanted = interest_vector(
+        acted(happened, scheme),
+        embeddings,
+        EPOCH + timedelta(microseconds=READ_AT),
+        scheme,
+        minimum=1,
+        lookback=timedelta(days=400),
+        mean=None if taken_off is None else taken_off.tolist(),
+    )
+    assert found.made.tolist() == [wanted is not None]
+    assert found.vectors[0] == pytest.approx(wanted or [0.0] * DIMENSIONS, abs=1e-5)
+    centre = 0.0 if taken_off is None else float(taken_off @ found.vectors[0])
+    assert found.centres[0] == pytest.approx(centre)
 
 
 @every_scheme

@@ -148,6 +148,13 @@ def test_only_the_strongest_are_named_and_equals_in_order_of_id():
     assert [one.post for one in found.contributions] == sorted([A, B, C])[:2]
 
 
+def test_ten_are_named_unless_more_are_asked_for():
+    posts = {UUID(int=n): [1.0, n] for n in range(1, 13)}
+    every = [(post, 1.0, 0) for post in posts]
+    assert len(by_hand(every, posts).contributions) == 10
+    assert len(by_hand(every, posts, 12).contributions) == 12
+
+
 @pytest.mark.parametrize(
     "contributions",
     [[(A, 1.0, 0), (B, 1.0, 0)], [(A, 1.0, 0), (A, -1.0, 0)], [(A, 0.0, 0)]],

@@ -47,6 +47,7 @@ SPELLING = "expected name:scheme=share,scheme=share, got "
         ("tastes:baseline=50,decay", SPELLING),
         ("tastes:baseline=50, decay=50", SPELLING),
         ("tastes:baseline=50,decay=50\n", SPELLING),
+        ("tastes:more:baseline=50,decay=50", SPELLING),
         ("tastes:decay=50", "expected 2 to 8 arms, got 1"),
         ("t:" + ",".join(f"s{n}=1" for n in range(9)), "expected 2 to 8 arms, got 9"),
         ("t:decay=1,decay=2", "expected arms of different schemes, got 'decay' twice"),
@@ -59,6 +60,11 @@ def test_text_that_is_no_experiment_is_refused_with_what_was_expected(text: str,
     with pytest.raises(EmbeddingError) as refused:
         Experiment.parse(text)
     assert str(refused.value).startswith(said)
+
+
+def test_eight_arms_are_not_too_many():
+    arms = Experiment.parse("t:" + ",".join(f"s{n}=1" for n in range(8))).arms
+    assert [arm.scheme for arm in arms] == [f"s{n}" for n in range(8)]
 
 
 def test_two_versions_of_a_scheme_can_be_compared():
