@@ -183,6 +183,53 @@ BEGIN
 END
 $$;
 
+-- What users were shown: one row for each answer, which `arm`, a vector's model_version, was ranked with. Without a
+-- user_id it was shown to somebody who was erased since, and stays so that a repeat brings nothing back.
+CREATE TABLE IF NOT EXISTS embedding.showings (
+  rec_id   UUID PRIMARY KEY,
+  user_id  UUID REFERENCES users (id) ON DELETE CASCADE,
+  arm      TEXT,
+  shown_at TIMESTAMPTZ NOT NULL
+);
+CREATE INDEX IF NOT EXISTS showings_user ON embedding.showings (user_id);
+CREATE INDEX IF NOT EXISTS showings_shown ON embedding.showings (shown_at);
+
+-- The posts of a showing, what each scored, and of a place given at random how likely it was to get this post.
+CREATE TABLE IF NOT EXISTS embedding.impressions (
+  rec_id     UUID NOT NULL REFERENCES embedding.showings (rec_id) ON DELETE CASCADE,
+  post_id    UUID NOT NULL,
+  position   INTEGER NOT NULL CHECK (position >= 0),
+  score      DOUBLE PRECISION,
+  similarity DOUBLE PRECISION,
+  freshness  DOUBLE PRECISION,
+  popularity DOUBLE PRECISION,
+  propensity DOUBLE PRECISION CHECK (propensity > 0 AND propensity <= 1),
+  PRIMARY KEY (rec_id, post_id)
+);
+
+-- What was done with a post from there, the first time each.
+CREATE TABLE IF NOT EXISTS embedding.responses (
+  rec_id      UUID NOT NULL,
+  post_id     UUID NOT NULL,
+  action_type TEXT NOT NULL,
+  acted_at    TIMESTAMPTZ NOT NULL,
+  PRIMARY KEY (rec_id, post_id, action_type),
+  FOREIGN KEY (rec_id, post_id) REFERENCES embedding.impressions (rec_id, post_id) ON DELETE CASCADE
+);
+
+-- Whether what this user is shown may be kept. It waits for an erasure under way, and erasures wait until the
+-- transaction that asked has ended. A function lives for five minutes: by then all has come that it showed before.
+CREATE OR REPLACE FUNCTION embedding.may_show(shown_to UUID) RETURNS BOOLEAN
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog AS $$
+BEGIN
+  PERFORM pg_advisory_xact_lock_shared(hashtextextended('user-embeddings erasure', 0));
+  RETURN NOT EXISTS (
+    SELECT FROM embedding.erasures
+    WHERE user_id = shown_to AND (opted_out OR erased_at > clock_timestamp() - INTERVAL '5 minutes')
+  );
+END
+$$;
+
 -- Whoever's vector goes, with the user or alone, is in the next run, which deletes the key in Redis.
 CREATE OR REPLACE FUNCTION embedding.note_removed() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$

@@ -159,6 +159,17 @@ class RunSettings:
         )
 
 
+@dataclass(frozen=True)
+class ImpressionSettings:
+    """What is remembered of what was shown: this share of the answers, from 0 to 1."""
+
+    share: float
+
+    @classmethod
+    def load(cls, environ: Environ) -> Self:
+        return cls(table.IMPRESSION_SHARE.load(environ))
+
+
 def app_url(environ: Environ) -> str:
     """Return the deployment's public base URL."""
     production = environ.get("VERCEL_PROJECT_PRODUCTION_URL")

@@ -10,6 +10,7 @@ from lib.settings.variable import (
     origin,
     postgres,
     scheme,
+    share,
     switch,
     tokens,
     whole,
@@ -174,6 +175,13 @@ EMBEDDING_EXPERIMENT = Variable(
     no_experiment_or_one,
     default="",
 )
+IMPRESSION_SHARE = Variable(
+    "IMPRESSION_SHARE",
+    "which share of the answers is remembered as shown, for 30 days; 0 remembers none",
+    "a number from 0 to 1",
+    share,
+    default="1",
+)
 ALLOW_DEV_TRIGGER = Variable(
     "ALLOW_DEV_TRIGGER",
     "1 answers GET /api/actions/batch-process, in development only",
@@ -214,6 +222,7 @@ VARIABLES: tuple[Variable[Any], ...] = (
     EMBEDDING_SHADOW,
     EMBEDDING_EXPERIMENT,
     CACHE_MODE,
+    IMPRESSION_SHARE,
     DATABASE_POOLED,
     ALLOW_DEV_TRIGGER,
 )

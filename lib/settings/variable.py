@@ -50,6 +50,12 @@ def whole(low: int, high: int) -> Callable[[str], int]:
     return read
 
 
+def share(text: str) -> float:
+    if not re.fullmatch(r"0|1|[01]\.[0-9]{1,9}", text) or float(text) > 1:
+        raise ValueError
+    return float(text)
+
+
 def word(text: str) -> str:
     if not text.isascii() or not text.isprintable() or " " in text:
         raise ValueError

@@ -47,6 +47,13 @@ exposed AS (
 failed AS (
   DELETE FROM embedding.failures WHERE user_id = $1::UUID
 ),
+shown AS (
+  UPDATE embedding.showings SET user_id = NULL, arm = NULL WHERE user_id = $1::UUID
+  RETURNING rec_id
+),
+impressions AS (
+  DELETE FROM embedding.impressions USING shown WHERE impressions.rec_id = shown.rec_id
+),
 next_run AS (
   INSERT INTO embedding.due (user_id, reason) VALUES ($1::UUID, 'erased') ON CONFLICT DO NOTHING
 )

@@ -1,17 +1,16 @@
 """All that is held about one user, table by table."""
 
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
-from pgvector import Vector
 
 from lib.store.database import Connection
 from lib.store.erasures import Erasure, read_erasure
+from lib.store.recorded import Recorded, read_recorded
+from lib.store.rows import every, one
 
 
 @dataclass(frozen=True)
@@ -96,6 +95,7 @@ class Holdings:
     failure: Failure | None
     due: tuple[str, ...]
     work: tuple[Work, ...]
+    recorded: Recorded
     erasure: Erasure | None
 
 
@@ -153,31 +153,14 @@ async def held(connection: Connection, user: UUID) -> Holdings:
     """Read everything there is about a user; at one moment in a transaction that sees but one."""
     return Holdings(
         read_at=await connection.fetchval(READ_TIME),
-        vector=_one(HeldVector, await connection.fetch(READ_VECTOR, user)),
-        offset=_one(Offset, await connection.fetch(READ_OFFSET, user)),
-        interests=_all(Interest, await connection.fetch(READ_INTERESTS, user)),
-        shadow=_one(Shadow, await connection.fetch(READ_SHADOW, user)),
-        exposures=_all(Exposure, await connection.fetch(READ_EXPOSURES, user)),
-        failure=_one(Failure, await connection.fetch(READ_FAILURE, user)),
+        vector=one(HeldVector, await connection.fetch(READ_VECTOR, user)),
+        offset=one(Offset, await connection.fetch(READ_OFFSET, user)),
+        interests=every(Interest, await connection.fetch(READ_INTERESTS, user)),
+        shadow=one(Shadow, await connection.fetch(READ_SHADOW, user)),
+        exposures=every(Exposure, await connection.fetch(READ_EXPOSURES, user)),
+        failure=one(Failure, await connection.fetch(READ_FAILURE, user)),
         due=tuple(row["reason"] for row in await connection.fetch(READ_DUE, user)),
-        work=_all(Work, await connection.fetch(READ_WORK, user)),
+        work=every(Work, await connection.fetch(READ_WORK, user)),
+        recorded=await read_recorded(connection, user),
         erasure=await read_erasure(connection, user),
     )
-
-
-def _one[Row](kind: Callable[..., Row], rows: Sequence[Mapping[str, Any]]) -> Row | None:
-    return next(iter(_all(kind, rows)), None)
-
-
-def _all[Row](kind: Callable[..., Row], rows: Sequence[Mapping[str, Any]]) -> tuple[Row, ...]:
-    """Make one of a kind of each row, whose columns are named as its fields."""
-    return tuple(kind(**{name: _plain(value) for name, value in row.items()}) for row in rows)
-
-
-def _plain(value: Any) -> Any:
-    match value:
-        case Vector():
-            return value.to_numpy()
-        case UUID():  # asyncpg has its own kind, which not everybody knows to write down
-            return UUID(int=value.int)
-    return value

@@ -11,6 +11,7 @@ from lib.settings import (
     CacheMode,
     CacheSettings,
     DatabaseSettings,
+    ImpressionSettings,
     QueueSettings,
     RedisSettings,
     RunSettings,
@@ -70,6 +71,7 @@ EXPERIMENTS = [
 WORDS = ["two words", "a\tb", "a\nb", "naïve", " ", "a\x00"]
 NUMBERS = ["-1", "1.5", "ten", " 5", "5 ", "+5", "\u0665", "0x10", "1e3", "9" * 5000]
 TOKENS = [*WORDS, ",", "a,", ",a", "a,,b", "a,b,c", "a, b"]
+SHARES = ["2", "1.1", "-0.1", ".5", "1.", "0,5", "50%", "1e-1", "nan", "inf", " 1", "0.5\n"]
 SWITCHES = ["2", "yes", "true", "-1", "01x"]
 MALFORMED: Mapping[str, list[str]] = {
     "DATABASE_URL": ["mysql://db.example/app", "db.example", "postgresql://a b", "postgresql://[x"],
@@ -94,6 +96,7 @@ MALFORMED: Mapping[str, list[str]] = {
     "EMBEDDING_SHADOW": SCHEMES,
     "EMBEDDING_EXPERIMENT": EXPERIMENTS,
     "CACHE_MODE": ["Write", "WRITE", "on", "0", "none", "off ", "write,off"],
+    "IMPRESSION_SHARE": SHARES,
     "DATABASE_POOLED": SWITCHES,
     "ALLOW_DEV_TRIGGER": SWITCHES,
 }
@@ -105,6 +108,7 @@ BOUNDS = {
     "MAX_POSTS_PER_USER": ("1", "50000"),
     "WINDOW_OVERLAP_SECONDS": ("0", "86400"),
     "RUN_DEADLINE_SECONDS": ("60", "604800"),
+    "IMPRESSION_SHARE": ("0", "1"),
     "DATABASE_POOLED": ("0", "1"),
     "ALLOW_DEV_TRIGGER": ("0", "1"),
 }
@@ -116,6 +120,7 @@ def load(environ: Mapping[str, str]) -> dict[type | str, Any]:
     kinds = (
         CacheSettings,
         DatabaseSettings,
+        ImpressionSettings,
         QueueSettings,
         RunSettings,
         SigningKeys,
@@ -154,6 +159,7 @@ def test_required_settings_are_enough_and_the_rest_has_the_documented_defaults()
         shadow=None,
         experiment=None,
     )
+    assert loaded[ImpressionSettings] == ImpressionSettings(share=1.0)
     assert loaded["dev trigger"] is False
 
 

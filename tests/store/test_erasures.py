@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from datetime import datetime, timedelta
+from operator import attrgetter
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -17,6 +18,7 @@ from lib.store import erasures
 from lib.store.actions import Log, read_log
 from lib.store.erasures import Erasure, erase, opt_in, opt_out, read_erasure
 from lib.store.holdings import Holdings, held
+from lib.store.recorded import Recorded
 from lib.store.shadows import upsert_shadows
 from lib.store.vectors import NewVectors, read_stored, upsert
 from tests.scene import act, connect
@@ -63,6 +65,10 @@ FILL = [
     "INSERT INTO embedding.due VALUES ($1, 'failed')",
     "INSERT INTO embedding.due VALUES ($1, 'rebuild')",
     "INSERT INTO embedding.user_offsets SELECT $1, max(id), 0.25 FROM embedding.means",
+    "INSERT INTO embedding.showings VALUES ($1, $1, 'm', now())",
+    "INSERT INTO embedding.impressions VALUES ($1, $1, 0, 0.9, 0.5, 0.3, 0.1, 0.5)",
+    "INSERT INTO embedding.impressions VALUES ($1, gen_random_uuid(), 1)",
+    "INSERT INTO embedding.responses VALUES ($1, $1, 'like_post', now())",
 ]
 
 
@@ -97,13 +103,24 @@ async def owned(connection: asyncpg.Connection) -> dict[str, set[str]]:
     return {row["name"]: set(row["columns"]) for row in await connection.fetch(OWNED)}
 
 
+OF_A_USER = {
+    "user_id": "user_id = $1",
+    "rec_id": "rec_id IN (SELECT rec_id FROM embedding.showings WHERE user_id = $1)",
+}
+"""How the rows of a user are found, by a column that a table has."""
+
+
+def of_a_user(columns: set[str]) -> str | None:
+    return next((found for name, found in OF_A_USER.items() if name in columns), None)
+
+
 async def dump(connection: asyncpg.Connection, *, without: UUID) -> dict[str, list[str]]:
     """Return every row of ours and of the platform's, but those of one user."""
     tables = await owned(connection) | {"users": set(), "action_log": {"user_id"}}
     rows = {}
     for name, columns in tables.items():
-        condition = "WHERE user_id <> $1" if "user_id" in columns else "WHERE $1::UUID IS NOT NULL"
-        statement = f"SELECT t::TEXT FROM {name} AS t {condition}"  # noqa: S608  # names of ours
+        condition = of_a_user(columns) or "$1::UUID IS NULL"
+        statement = f"SELECT t::TEXT FROM {name} AS t WHERE NOT ({condition})"  # noqa: S608  # names of ours
         found = await connection.fetch(statement, without)
         rows[name] = sorted(row["t"] for row in found)
     return rows
@@ -131,6 +148,7 @@ async def test_forgotten_user_leaves_the_wish_and_the_work_and_nothing_else(
         failure=None,
         due=("erased", "failed", "rebuild", "removed"),
         work=left.work,
+        recorded=Recorded((), (), ()),
         erasure=known,
     )
     assert len(left.work) == 1, "whoever works it off deletes the key in Redis"
@@ -397,6 +415,9 @@ EXPORTED = {
     "embedding.failures": "failure",
     "embedding.due": "due",
     "embedding.run_users": "work",
+    "embedding.showings": "recorded.showings",
+    "embedding.impressions": "recorded.impressions",
+    "embedding.responses": "recorded.responses",
     "embedding.erasures": "erasure",
 }
 LEFT_OUT = {
@@ -415,16 +436,17 @@ async def test_export_shows_every_column_of_every_table_that_has_rows_of_a_user(
     tables = {
         name: columns - {"user_id"}
         for name, columns in (await owned(connection)).items()
-        if "user_id" in columns
+        if of_a_user(columns)
     }
     assert set(tables) == set(EXPORTED)
     for name, columns in tables.items():
         shown = columns - {column for table, column in LEFT_OUT if table == name}
-        statement = f"SELECT * FROM {name} WHERE user_id = $1"  # noqa: S608  # names of ours
+        condition = of_a_user((await owned(connection))[name])
+        statement = f"SELECT * FROM {name} WHERE {condition}"  # noqa: S608  # names of ours
         stored = await connection.fetch(statement, A)
         assert stored, f"{name} is not filled"
         wanted = [{column: plain(row[column]) for column in shown} for row in stored]
-        part = getattr(found, EXPORTED[name])
+        part = attrgetter(EXPORTED[name])(found)
         parts = part if isinstance(part, tuple) else (part,)
         exported = [{"reason": one} if isinstance(one, str) else asdict(one) for one in parts]
         spelt = [{column: plain(value) for column, value in one.items()} for one in exported]
@@ -446,7 +468,8 @@ def plain(value: object) -> object:
 async def test_export_of_who_never_was_is_empty(connection: asyncpg.Connection):
     await fill(connection, B)
     found = await held(connection, A)
-    assert found == Holdings(found.read_at, None, None, (), None, (), None, (), (), None)
+    nothing = Recorded((), (), ())
+    assert found == Holdings(found.read_at, None, None, (), None, (), None, (), (), nothing, None)
 
 
 def test_statement_waits_in_a_statement_of_its_own():
