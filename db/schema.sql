@@ -217,6 +217,17 @@ CREATE TABLE IF NOT EXISTS embedding.responses (
   FOREIGN KEY (rec_id, post_id) REFERENCES embedding.impressions (rec_id, post_id) ON DELETE CASCADE
 );
 
+-- Actions that came with an id of their own, so that none is logged twice. Without a user_id it was of somebody who was
+-- erased since: the digest of the id alone stays, so that a repeat brings nothing back.
+CREATE TABLE IF NOT EXISTS embedding.events (
+  digest   BYTEA PRIMARY KEY,
+  event_id TEXT,
+  user_id  UUID REFERENCES users (id) ON DELETE CASCADE,
+  came_at  TIMESTAMPTZ NOT NULL
+);
+CREATE INDEX IF NOT EXISTS events_user ON embedding.events (user_id);
+CREATE INDEX IF NOT EXISTS events_came ON embedding.events (came_at);
+
 -- Whether what this user is shown may be kept. It waits for an erasure under way, and erasures wait until the
 -- transaction that asked has ended. A function lives for five minutes: by then all has come that it showed before.
 CREATE OR REPLACE FUNCTION embedding.may_show(shown_to UUID) RETURNS BOOLEAN

@@ -76,7 +76,8 @@ async def assert_forgotten(
     """Hold that some of the users have nothing anywhere, and all others their vectors."""
     assert set(await rows(connection)) == set(users) - set(gone)
     await assert_mirrored(connection, redis)
-    for table in ("shadow_vectors", "user_offsets", "user_interests", "exposures", "showings"):
+    tables = ("shadow_vectors", "user_offsets", "user_interests", "exposures", "events", "showings")
+    for table in tables:
         statement = f"SELECT count(*) FROM embedding.{table} WHERE user_id = ANY ($1)"  # noqa: S608  # ours
         assert await connection.fetchval(statement, gone) == 0, table
 

@@ -47,6 +47,9 @@ exposed AS (
 failed AS (
   DELETE FROM embedding.failures WHERE user_id = $1::UUID
 ),
+events AS (
+  UPDATE embedding.events SET user_id = NULL, event_id = NULL WHERE user_id = $1::UUID
+),
 shown AS (
   UPDATE embedding.showings SET user_id = NULL, arm = NULL WHERE user_id = $1::UUID
   RETURNING rec_id

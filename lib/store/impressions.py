@@ -90,3 +90,14 @@ async def keep(connection: Connection, showing: Showing) -> None:
             [impression.popularity for impression in shown],
             [impression.propensity for impression in shown],
         )
+
+
+USER = """
+SELECT EXISTS (SELECT FROM users WHERE users.id = $1::UUID)
+"""
+
+
+async def is_user(connection: Connection, user: UUID) -> bool:
+    """Return whether there is such a user."""
+    found: bool = await connection.fetchval(USER, user)
+    return found

@@ -9,6 +9,14 @@ from lib.store.rows import every
 
 
 @dataclass(frozen=True)
+class KeptEvent:
+    """An id that an action of the user's came with."""
+
+    event_id: str
+    came_at: datetime
+
+
+@dataclass(frozen=True)
 class KeptShowing:
     """An answer that the user got."""
 
@@ -43,12 +51,20 @@ class KeptResponse:
 
 @dataclass(frozen=True)
 class Recorded:
-    """All of it, newest answer first."""
+    """All of it, the newest first."""
 
+    events: tuple[KeptEvent, ...]
     showings: tuple[KeptShowing, ...]
     impressions: tuple[KeptImpression, ...]
     responses: tuple[KeptResponse, ...]
 
+
+READ_EVENTS = """
+SELECT event_id, came_at
+FROM embedding.events
+WHERE user_id = $1::UUID
+ORDER BY came_at DESC, event_id
+"""
 
 READ_SHOWINGS = """
 SELECT rec_id, arm, shown_at
@@ -77,6 +93,7 @@ ORDER BY shown_at DESC, rec_id, acted_at, post_id, action_type
 async def read_recorded(connection: Connection, user: UUID) -> Recorded:
     """Read what is kept of a user; at one moment in a transaction that sees but one."""
     return Recorded(
+        events=every(KeptEvent, await connection.fetch(READ_EVENTS, user)),
         showings=every(KeptShowing, await connection.fetch(READ_SHOWINGS, user)),
         impressions=every(KeptImpression, await connection.fetch(READ_IMPRESSIONS, user)),
         responses=every(KeptResponse, await connection.fetch(READ_RESPONSES, user)),

@@ -65,6 +65,7 @@ FILL = [
     "INSERT INTO embedding.due VALUES ($1, 'failed')",
     "INSERT INTO embedding.due VALUES ($1, 'rebuild')",
     "INSERT INTO embedding.user_offsets SELECT $1, max(id), 0.25 FROM embedding.means",
+    "INSERT INTO embedding.events VALUES (uuid_send($1), 'an id', $1, now())",
     "INSERT INTO embedding.showings VALUES ($1, $1, 'm', now())",
     "INSERT INTO embedding.impressions VALUES ($1, $1, 0, 0.9, 0.5, 0.3, 0.1, 0.5)",
     "INSERT INTO embedding.impressions VALUES ($1, gen_random_uuid(), 1)",
@@ -148,7 +149,7 @@ async def test_forgotten_user_leaves_the_wish_and_the_work_and_nothing_else(
         failure=None,
         due=("erased", "failed", "rebuild", "removed"),
         work=left.work,
-        recorded=Recorded((), (), ()),
+        recorded=Recorded((), (), (), ()),
         erasure=known,
     )
     assert len(left.work) == 1, "whoever works it off deletes the key in Redis"
@@ -415,6 +416,7 @@ EXPORTED = {
     "embedding.failures": "failure",
     "embedding.due": "due",
     "embedding.run_users": "work",
+    "embedding.events": "recorded.events",
     "embedding.showings": "recorded.showings",
     "embedding.impressions": "recorded.impressions",
     "embedding.responses": "recorded.responses",
@@ -422,6 +424,7 @@ EXPORTED = {
 }
 LEFT_OUT = {
     ("embedding.due", "noted_by"): "numbers a transaction of the database, and means nothing to us",
+    ("embedding.events", "digest"): "is made of the id",
 }
 
 
@@ -468,7 +471,7 @@ def plain(value: object) -> object:
 async def test_export_of_who_never_was_is_empty(connection: asyncpg.Connection):
     await fill(connection, B)
     found = await held(connection, A)
-    nothing = Recorded((), (), ())
+    nothing = Recorded((), (), (), ())
     assert found == Holdings(found.read_at, None, None, (), None, (), None, (), (), nothing, None)
 
 
