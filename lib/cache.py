@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from uuid import UUID
 
 import httpx
@@ -23,6 +24,30 @@ NONSENSE = (AssertionError, AttributeError, KeyError, RecursionError, TypeError,
 
 type Entry = tuple[str, str]
 """A key and its value."""
+
+PROVISIONAL_SECONDS = 60
+"""How long a reader's copy stays unless `keep` follows: whoever wrote it may have been killed."""
+
+KEEP_IF_STILL = """
+if redis.call("GET", KEYS[1]) == ARGV[1] then return redis.call("EXPIRE", KEYS[1], ARGV[2]) end
+return 0
+"""
+
+DELETE_IF_STILL = """
+if redis.call("GET", KEYS[1]) == ARGV[1] then return redis.call("DEL", KEYS[1]) end
+return 0
+"""
+
+
+@dataclass(frozen=True)
+class Cached:
+    """What a key holds: its text, and the vector that it spells, (384,) float32.
+
+    None where it spells none: it is not of ours then.
+    """
+
+    text: str
+    vector: NDArray[np.float32] | None
 
 
 def key(user: UUID) -> str:
@@ -73,18 +98,51 @@ class Cache:
 
         So it does where the value is no such vector: it is none of ours then.
         """
-        client = self._connected()
-        async with _bounded():
-            value = await client.get(key(user))
-            if value is None:
-                return None
-            with np.errstate(over="ignore"):  # to infinity, which is refused below
-                vector = np.array(orjson.loads(value), dtype=np.float32)
-        if vector.shape != (DIMENSIONS,) or not np.isfinite(vector).all():
+        found = await self.look(user, SECONDS)
+        if found is None:
+            return None
+        if found.vector is None:
             raise Unavailable(
                 f"redis: expected {DIMENSIONS} finite numbers in {key(user)}, got other ones"
             )
-        return vector
+        return found.vector
+
+    async def look(self, user: UUID, seconds: float) -> Cached | None:
+        """Return what the user's key holds, whatever it is; raise Unavailable."""
+        client = self._connected()
+        async with _bounded(seconds):
+            text = await client.get(key(user))
+            if text is not None and not isinstance(text, str):
+                raise TypeError(type(text).__name__)
+        return None if text is None else Cached(text, _vector(text))
+
+    async def fill(self, user: UUID, vector: NDArray[np.float32], seconds: float) -> bool:
+        """Write the vector, (384,) float32, if the user has no key; raise Unavailable.
+
+        Returns whether it was written. It stays for PROVISIONAL_SECONDS, unless `keep` follows
+        once its writer has seen that Postgres still holds it.
+        """
+        client = self._connected()
+        async with _bounded(seconds):
+            confirmed: object = await client.set(
+                key(user), encode(vector), nx=True, ex=PROVISIONAL_SECONDS
+            )
+        return confirmed is True
+
+    async def keep(self, user: UUID, text: str, seconds: float) -> None:
+        """Let the user's key stay for TTL_SECONDS if it holds this text; raise Unavailable."""
+        client = self._connected()
+        async with _bounded(seconds):
+            await client.eval(KEEP_IF_STILL, [key(user)], [text, str(TTL_SECONDS)])
+
+    async def withdraw(self, user: UUID, text: str, seconds: float) -> None:
+        """Delete the user's key if it still holds this text; raise Unavailable.
+
+        What a page has written there meanwhile stays.
+        """
+        client = self._connected()
+        async with _bounded(seconds):
+            await client.eval(DELETE_IF_STILL, [key(user)], [text])
 
     async def close(self) -> None:
         """Close the connections; the next call opens new ones."""
@@ -100,6 +158,18 @@ class Cache:
                 settings.url, settings.token, rest_retries=0, allow_telemetry=False
             )
         return self._client
+
+
+def _vector(text: str) -> NDArray[np.float32] | None:
+    """Return the vector that a text spells, None if it spells none."""
+    try:
+        with np.errstate(over="ignore"):  # to infinity, which is refused below
+            vector = np.array(orjson.loads(text), dtype=np.float32)
+    except NONSENSE:
+        return None
+    if vector.shape != (DIMENSIONS,) or not np.isfinite(vector).all():
+        return None
+    return vector
 
 
 def _pipelines(vectors: Mapping[UUID, NDArray[np.float32]]) -> list[list[Entry]]:
@@ -118,14 +188,14 @@ def _pipelines(vectors: Mapping[UUID, NDArray[np.float32]]) -> list[list[Entry]]
 
 
 @asynccontextmanager
-async def _bounded() -> AsyncIterator[None]:
+async def _bounded(seconds: float = SECONDS) -> AsyncIterator[None]:
     """Turn whatever a Redis that is down, slow or lying causes in the SDK into Unavailable.
 
     upstash-redis 1.8 has no time-out of its own and lets answers that are no JSON, or JSON of
     another shape, surface as any of the errors caught last.
     """
     try:
-        async with asyncio.timeout(SECONDS):
+        async with asyncio.timeout(seconds):
             yield
     except (UpstashError, httpx.HTTPError, OSError, TimeoutError) as error:
         raise Unavailable(f"redis: {type(error).__name__}: {error}") from error

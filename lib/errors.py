@@ -8,6 +8,7 @@ ServiceError
 ├── TooLarge          413
 ├── Malformed         489, never retried
 ├── Unavailable       503, retried
+│   └── KeyRemains    the same, of an erasure that is done in Postgres alone
 └── EmbeddingError    one user's data is wrong: that user is skipped, the page goes on
 """
 
@@ -47,6 +48,10 @@ class Malformed(ServiceError):
 
 class Unavailable(ServiceError):
     """Something this request needs is down or slow; it may pass."""
+
+
+class KeyRemains(Unavailable):
+    """A user is erased in Postgres; the key in Redis could not be deleted now."""
 
 
 class EmbeddingError(ServiceError):

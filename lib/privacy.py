@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lib.cache import Cache
-from lib.errors import Unavailable
+from lib.errors import KeyRemains, Unavailable
 from lib.store import erasures, holdings
 from lib.store.database import Connection, Database
 from lib.store.erasures import Erasure
@@ -27,7 +27,7 @@ class Export:
 async def erase_user(database: Database, cache: Cache | None, user: UUID) -> Erasure:
     """Remove all that was made of the user; what was done up to now never counts again.
 
-    For good in Postgres before Redis is asked: where Redis is down, Unavailable says that this
+    For good in Postgres before Redis is asked: where Redis is down, KeyRemains says that this
     much is done, and the next run deletes the key. A second call does no harm, nor does one for a
     user who never was.
     """
@@ -51,7 +51,7 @@ async def _forget(
         try:
             await cache.drop([user])
         except Unavailable as error:
-            raise Unavailable(
+            raise KeyRemains(
                 f"{user} is erased in postgres, and the next run deletes the key in redis,"
                 f" which could not be done now: {error}"
             ) from error

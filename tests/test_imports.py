@@ -53,8 +53,8 @@ ENVIRON = {
     "UPSTASH_REDIS_REST_URL": "https://redis.example",
     "UPSTASH_REDIS_REST_TOKEN": "token",
     "APP_URL": "https://app.example",
-    "API_TOKEN": "token",
-    "ADMIN_TOKEN": "another",
+    "API_TOKEN": "reads",
+    "ADMIN_TOKEN": "erases",
 }
 PROGRAM = """
 import gc, importlib.util, json, sys
