@@ -1,5 +1,6 @@
 """POST /api/actions/batch-process: a tick or a page; GET in development."""
 
+import logging
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -8,7 +9,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from lib.batch import Services, start_run, work_page
+from lib.batch import Progress, Services, start_run, work_page
+from lib.batch.neighbours import refresh_neighbours
+from lib.errors import Unavailable
 from lib.qstash.delivery import destination
 from lib.qstash.message import Page, Start, parse
 from lib.settings import Environ, SigningKeys, app_url, dev_trigger_allowed
@@ -28,13 +31,15 @@ def routes(environ: Environ) -> Sequence[Route]:
 
     async def post(request: Request) -> Response:
         message = parse(await door.enter(request))
-        begun = time.monotonic()
+        begun, until = time.monotonic(), stop_at()
+        copied = 0
         match message:
             case Start():
                 report = plan_report(await start_run(services))
             case Page():
-                progress = await work_page(services, message, stop_at())
+                progress = await work_page(services, message, until)
                 report = page_report(message.page, progress)
+                copied = await _refresh(services, progress, until)
         note(
             "batch",
             **asdict(report),
@@ -42,6 +47,7 @@ def routes(environ: Environ) -> Sequence[Route]:
             # of all post vectors that this instance ever needed
             vectors_warm=services.warm.found,
             vectors_read=services.warm.missed,
+            neighbours=copied,
         )
         return unavailable(report.body()) if report.trouble else done(report.body())
 
@@ -56,3 +62,17 @@ def routes(environ: Environ) -> Sequence[Route]:
         Route(PATH, answered(post), methods=["POST"]),
         Route(PATH, answered(get), methods=["GET"]),
     ]
+
+
+async def _refresh(services: Services, progress: Progress, until: float) -> int:
+    """Bring the copy up to date where this page may have been the run's last one.
+
+    Its trouble is no reason to send the page again: what is left waits for the next run.
+    """
+    if progress.next is not None or progress.trouble:
+        return 0
+    try:
+        return await refresh_neighbours(services.database, progress.run.id, until)
+    except Unavailable as error:
+        note("neighbours_left", logging.WARNING, reason=str(error))
+        return 0

@@ -5,9 +5,12 @@ import re
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
+
+from dev.postgres import Postgres
 
 ROOT = Path(__file__).parents[2]
 STORE = sorted(ROOT.glob("lib/store/*.py"))
@@ -108,9 +111,11 @@ ALTER TABLE action_log
 
 
 async def test_statement_settles_the_types_of_its_arguments_and_results(
-    connection: asyncpg.Connection,
+    postgres: Postgres, own: asyncpg.Connection, database_url: str
 ):
     """What is remembered of it must stay true, whatever becomes of the platform's columns."""
+    await postgres.apply(urlsplit(database_url).path[1:], ROOT / "db" / "similar.sql")
+    connection = own
     statements = [
         value
         for path in STORE
