@@ -149,6 +149,21 @@ CREATE TABLE IF NOT EXISTS embedding.exposures (
 );
 CREATE INDEX IF NOT EXISTS exposures_user ON embedding.exposures (user_id);
 
+-- How popular each post is, in a number whose order stays right as time passes: log2 of the sum over what was done to it
+-- of weight * 2^(t / half-life), t in days since 2000. Popularity at t is 2^(heat - t / half-life).
+CREATE TABLE IF NOT EXISTS embedding.post_popularity (
+  post_id UUID PRIMARY KEY,
+  heat    DOUBLE PRECISION NOT NULL
+);
+CREATE INDEX IF NOT EXISTS post_popularity_heat ON embedding.post_popularity (heat DESC, post_id);
+
+-- Until when the log is in it, and by which half-life (days); one row.
+CREATE TABLE IF NOT EXISTS embedding.popularity_state (
+  one           BOOLEAN PRIMARY KEY DEFAULT true CHECK (one),
+  half_life     DOUBLE PRECISION NOT NULL CHECK (half_life > 0),
+  counted_until TIMESTAMPTZ NOT NULL
+);
+
 -- How far a rebuild has come in making everyone due.
 CREATE TABLE IF NOT EXISTS embedding.rebuilds (
   id          BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

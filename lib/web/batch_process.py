@@ -9,11 +9,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from lib.batch import Progress, Services, start_run, work_page
+from lib.batch import Progress, Services, count_popularity, start_run, work_page
 from lib.batch.neighbours import refresh_neighbours
 from lib.errors import Unavailable
 from lib.qstash.delivery import destination
 from lib.qstash.message import Page, Start, parse
+from lib.recommend.blend import load_blend
 from lib.settings import Environ, SigningKeys, app_url, dev_trigger_allowed
 from lib.web.answer import answered, done, not_found, note, unavailable
 from lib.web.deadline import stop_at
@@ -28,6 +29,7 @@ def routes(environ: Environ) -> Sequence[Route]:
     services = Services.load(environ)
     door = Door(destination(app_url(environ)), SigningKeys.load(environ))
     allowed = dev_trigger_allowed(environ)
+    half_life = load_blend().popularity_days
 
     async def post(request: Request) -> Response:
         message = parse(await door.enter(request))
@@ -36,6 +38,7 @@ def routes(environ: Environ) -> Sequence[Route]:
         match message:
             case Start():
                 report = plan_report(await start_run(services))
+                await count_popularity(services.database, half_life, services.runs.overlap)
             case Page():
                 progress = await work_page(services, message, until)
                 report = page_report(message.page, progress)
