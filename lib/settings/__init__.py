@@ -170,6 +170,17 @@ class ImpressionSettings:
         return cls(table.IMPRESSION_SHARE.load(environ))
 
 
+@dataclass(frozen=True)
+class ExplorationSettings:
+    """What is left to chance: this share of the positions of an answer, from 0 to 0.5."""
+
+    share: float
+
+    @classmethod
+    def load(cls, environ: Environ) -> Self:
+        return cls(table.EXPLORE_SHARE.load(environ))
+
+
 def app_url(environ: Environ) -> str:
     """Return the deployment's public base URL."""
     production = environ.get("VERCEL_PROJECT_PRODUCTION_URL")

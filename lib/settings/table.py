@@ -5,6 +5,7 @@ from typing import Any
 
 from lib.settings.variable import (
     Variable,
+    half_at_most,
     no_experiment_or_one,
     no_scheme_or_one,
     origin,
@@ -182,6 +183,13 @@ IMPRESSION_SHARE = Variable(
     share,
     default="1",
 )
+EXPLORE_SHARE = Variable(
+    "EXPLORE_SHARE",
+    "which share of the positions of an answer is given to a candidate at random; 0 gives none",
+    "a number from 0 to 0.5",
+    half_at_most,
+    default="0",
+)
 ALLOW_DEV_TRIGGER = Variable(
     "ALLOW_DEV_TRIGGER",
     "1 answers GET /api/actions/batch-process, in development only",
@@ -223,6 +231,7 @@ VARIABLES: tuple[Variable[Any], ...] = (
     EMBEDDING_EXPERIMENT,
     CACHE_MODE,
     IMPRESSION_SHARE,
+    EXPLORE_SHARE,
     DATABASE_POOLED,
     ALLOW_DEV_TRIGGER,
 )

@@ -56,6 +56,12 @@ def share(text: str) -> float:
     return float(text)
 
 
+def half_at_most(text: str) -> float:
+    if share(text) > 0.5:  # noqa: PLR2004  # as its name says
+        raise ValueError
+    return float(text)
+
+
 def word(text: str) -> str:
     if not text.isascii() or not text.isprintable() or " " in text:
         raise ValueError

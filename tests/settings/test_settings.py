@@ -11,6 +11,7 @@ from lib.settings import (
     CacheMode,
     CacheSettings,
     DatabaseSettings,
+    ExplorationSettings,
     ImpressionSettings,
     QueueSettings,
     RedisSettings,
@@ -97,6 +98,7 @@ MALFORMED: Mapping[str, list[str]] = {
     "EMBEDDING_EXPERIMENT": EXPERIMENTS,
     "CACHE_MODE": ["Write", "WRITE", "on", "0", "none", "off ", "write,off"],
     "IMPRESSION_SHARE": SHARES,
+    "EXPLORE_SHARE": [*SHARES, "0.51", "0.500000001", "1"],
     "DATABASE_POOLED": SWITCHES,
     "ALLOW_DEV_TRIGGER": SWITCHES,
 }
@@ -109,6 +111,7 @@ BOUNDS = {
     "WINDOW_OVERLAP_SECONDS": ("0", "86400"),
     "RUN_DEADLINE_SECONDS": ("60", "604800"),
     "IMPRESSION_SHARE": ("0", "1"),
+    "EXPLORE_SHARE": ("0", "0.5"),
     "DATABASE_POOLED": ("0", "1"),
     "ALLOW_DEV_TRIGGER": ("0", "1"),
 }
@@ -120,6 +123,7 @@ def load(environ: Mapping[str, str]) -> dict[type | str, Any]:
     kinds = (
         CacheSettings,
         DatabaseSettings,
+        ExplorationSettings,
         ImpressionSettings,
         QueueSettings,
         RunSettings,
@@ -160,6 +164,7 @@ def test_required_settings_are_enough_and_the_rest_has_the_documented_defaults()
         experiment=None,
     )
     assert loaded[ImpressionSettings] == ImpressionSettings(share=1.0)
+    assert loaded[ExplorationSettings] == ExplorationSettings(share=0.0)
     assert loaded["dev trigger"] is False
 
 
