@@ -4,7 +4,16 @@ from dataclasses import dataclass
 from typing import Self
 
 from lib.cache import Cache
-from lib.settings import CacheSettings, DatabaseSettings, Environ, VectorSettings
+from lib.embedding.ranking import Blend
+from lib.recommend.blend import load_blend
+from lib.settings import (
+    CacheSettings,
+    DatabaseSettings,
+    Environ,
+    ExplorationSettings,
+    ImpressionSettings,
+    VectorSettings,
+)
 from lib.store.database import Database
 
 
@@ -18,6 +27,9 @@ class Readers:
     database: Database
     cache: Cache | None
     vectors: VectorSettings
+    impressions: ImpressionSettings
+    exploration: ExplorationSettings
+    blend: Blend
 
     @classmethod
     def load(cls, environ: Environ) -> Self:
@@ -27,6 +39,9 @@ class Readers:
             Database(DatabaseSettings.load(environ)),
             Cache(caching.redis) if caching.redis else None,
             VectorSettings.load(environ),
+            ImpressionSettings.load(environ),
+            ExplorationSettings.load(environ),
+            load_blend(),
         )
 
     async def close(self) -> None:

@@ -6,7 +6,7 @@ from starlette.routing import Route
 
 from lib.recommend.services import Readers
 from lib.settings import Environ, Tokens
-from lib.web import embedding, similar
+from lib.web import embedding, recommendations, similar
 
 
 def routes(environ: Environ) -> Sequence[Route]:
@@ -16,4 +16,8 @@ def routes(environ: Environ) -> Sequence[Route]:
 
 def routes_of(readers: Readers, tokens: Tokens) -> Sequence[Route]:
     """Return the routes, for whoever has the tokens."""
-    return [*embedding.routes(readers, tokens), *similar.routes(readers, tokens)]
+    return [
+        *embedding.routes(readers, tokens),
+        *recommendations.routes(readers, tokens),
+        *similar.routes(readers, tokens),
+    ]
