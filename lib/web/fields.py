@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Collection
-from datetime import datetime
+from datetime import UTC, datetime
 from uuid import UUID
 
 from starlette.requests import Request
@@ -80,11 +80,12 @@ def as_time(name: str, value: object) -> datetime:
         if not isinstance(value, str) or "T" not in value.upper():
             raise ValueError
         time = datetime.fromisoformat(value)
-    except ValueError:
+        if time.tzinfo is None:
+            raise ValueError
+        # the first and the last hours of all times are none in UTC
+        return time.astimezone(UTC)
+    except (ValueError, OverflowError):
         raise Invalid(name, A_TIME) from None
-    if time.tzinfo is None:
-        raise Invalid(name, A_TIME)
-    return time
 
 
 def words(request: Request, name: str, most: int) -> tuple[str, ...]:
