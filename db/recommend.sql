@@ -7,13 +7,12 @@
 -- The newest posts. Measured: 41 bytes a post.
 CREATE INDEX CONCURRENTLY IF NOT EXISTS posts_created ON posts (created_at DESC, id);
 
--- The posts nearest to a vector, in lists of some 300 that are near to each other. Measured: 1,690 bytes a post, so
--- 100,000 take 169 MB; building them took 5 s. The lists are those of the posts there are when it is built: build it once
+-- The posts nearest to a vector, in lists of some 300 that are near to each other. Measured: 1,660 bytes a post, so
+-- 100,000 take 166 MB; building them took 3 s. The lists are those of the posts there are when it is built: build it once
 -- the posts are there, and when there are several times as many drop it and run this file again.
 -- Why not HNSW: a vector that lies between several topics is near to posts of each, and a walk from neighbour to
--- neighbour stays in one. Among 100,000 posts it found 35 to 84 % of the 20 nearest to users of two topics and more, these
--- lists 97 % and more, in the same time (bench/RECOMMEND.md). Where there is an HNSW index for inner products already, it
--- is used.
+-- neighbour stays in one. Among 100,000 posts it found 81 to 93 % of the 20 nearest to users of several topics, these lists
+-- all of them, in no more time (bench/RECOMMEND.md). Where there is an HNSW index for inner products already, it is used.
 DO $$
 BEGIN
   PERFORM set_config('search_path', concat_ws(', ', current_setting('search_path'), quote_ident(n.nspname)), false)
