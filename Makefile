@@ -6,7 +6,8 @@ FIND_PYTHON := for python in python3.12 python3.13 python3.14 python3; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null && echo $$python && break; \
 	done
 
-.PHONY: demo dev test test-views test-pooler check build bench bench-scale sizing evaluate fit-ranking try clean
+.PHONY: demo dev test test-views test-pooler check build bench bench-scale bench-recommend sizing evaluate \
+  fit-ranking try clean
 
 demo: $(VENV)/installed  ## a whole run, offline, and what came of it; DATA=folder for a data set of your own
 	@$(RUN) -m dev.demo $(DATA)
@@ -39,6 +40,9 @@ bench: $(VENV)/installed  ## what a page costs, beside a loop over single users 
 
 bench-scale: $(VENV)/installed  ## the same pages at 10,000, 100,000 and 1,000,000 users; 6 minutes
 	@$(RUN) -m bench.scale
+
+bench-recommend: $(VENV)/installed  ## how many of the nearest posts are found, and how fast, beside the SQL; 4 minutes
+	@$(RUN) -m bench.recommend
 
 sizing: $(VENV)/installed  ## what a run takes and costs, by its size
 	@$(RUN) -m bench.sizing
