@@ -11,7 +11,7 @@ CREATE INDEX CONCURRENTLY IF NOT EXISTS posts_created ON posts (created_at DESC,
 -- 100,000 take 166 MB; building them took 3 s. The lists are those of the posts there are when it is built: build it once
 -- the posts are there, and when there are several times as many drop it and run this file again.
 -- Why not HNSW: a vector that lies between several topics is near to posts of each, and a walk from neighbour to
--- neighbour stays in one. Among 100,000 posts it found 81 to 93 % of the 20 nearest to users of several topics, these lists
+-- neighbour stays in one. Among 100,000 posts it found 73 to 93 % of the 20 nearest to users of several topics, these lists
 -- all of them, in no more time (bench/RECOMMEND.md). Where there is an HNSW index for inner products already, it is used.
 DO $$
 BEGIN

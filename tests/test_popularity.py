@@ -97,6 +97,9 @@ async def test_heat_is_what_the_log_says_however_short_the_steps(
     same = datetime.now(UTC) - timedelta(days=3)
     for post in posts[:3] * 3:
         await act(connection, uuid4(), post, "share_post", same)
+    for number, post in enumerate(posts):
+        # where a step of one ends, the next action is
+        await act(connection, uuid4(), post, at=same + timedelta(microseconds=number))
     before = datetime.now(UTC)
     await count_popularity(database, HALF_LIFE, OVERLAP, actions=actions)
     start = await connection.fetchval(
