@@ -8,6 +8,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from lib.commands.shown import Shown, find_shown, shown_lines
 from lib.embedding.schemes import WEIGHTS, find_scheme
 from lib.errors import EmbeddingError, SettingError
 from lib.experiment import Experiment
@@ -53,12 +54,13 @@ class Found:
     """What has come of an experiment of k arms.
 
     `exposed`: (k,) users who got the arm's scheme. `elsewhere`: users who got a scheme of no arm.
-    `comparison`: of those of the exposed whose days are over.
+    `comparison`: of those of the exposed whose days are over. `shown`: what they were shown.
     """
 
     exposed: NDArray[np.int64]
     elsewhere: int
     comparison: Comparison
+    shown: Shown
 
 
 def report(environ: Environ, days: int = 7) -> int:
@@ -84,10 +86,11 @@ async def _find(database: Database, design: Design, days: int) -> Found:
                 exposed += np.bincount(arm, minlength=k + 1)
                 compared = page.over & (arm < k)
                 parts.append((arm[compared], page.before[compared], page.after[compared]))
+            shown = await find_shown(connection, design.name, places)
     finally:
         await database.close()
     arm, before, after = map(np.concatenate, zip(*parts, strict=True))
-    return Found(exposed[:k], int(exposed[k]), compare(arm, before, after, k))
+    return Found(exposed[:k], int(exposed[k]), compare(arm, before, after, k), shown)
 
 
 def _lines(design: Design, found: Found, days: int) -> Iterator[str]:
@@ -105,6 +108,8 @@ def _lines(design: Design, found: Found, days: int) -> Iterator[str]:
         yield f"{waiting} users are still within their {days} days, and not compared yet"
     if found.elsewhere:
         yield f"{found.elsewhere} users got a scheme that is no arm of this experiment: left out"
+    yield ""
+    yield from shown_lines(design.labels, found.shown)
 
 
 def _table(design: Design, found: Found) -> Iterator[str]:

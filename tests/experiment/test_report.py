@@ -1,7 +1,7 @@
 import asyncio
 from collections.abc import Mapping
 from datetime import timedelta
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
@@ -61,6 +61,8 @@ async def test_difference_that_is_there_is_told_with_its_interval(
         "against baseline@1, adjusted for the 7 days before, with 95 % intervals:\n"
         "  recommended@1: +5.00 weighted actions a user (2.43 to 7.57);"
         " the adjustment took 0 % off the variance\n"
+        "\n"
+        "shown posts: none is known that these users were shown since their first vector\n"
     )
 
 
@@ -92,6 +94,76 @@ async def test_users_who_went_missing_are_noticed(
     assert "sample ratio: NOT as wanted (p = 4e-08)" in await said(database_url, capsys)
     fair = await said(database_url, capsys, "tastes:baseline@1=3,recommended@1=1")
     assert "sample ratio: as wanted (p = 1)" in fair
+
+
+async def show(
+    connection: asyncpg.Connection, scheme: str, acted: int, *, propensity: float | None = None
+) -> None:
+    """Show each user of a scheme 20 posts; every other user acts on so many of them."""
+    users = await connection.fetch(
+        "SELECT user_id FROM embedding.exposures WHERE scheme = $1 ORDER BY user_id", scheme
+    )
+    for place, [user] in enumerate(users):
+        rec_id = uuid4()
+        await connection.execute(
+            "INSERT INTO embedding.showings VALUES ($1, $2, NULL, now())", rec_id, user
+        )
+        await connection.execute(
+            "INSERT INTO embedding.impressions (rec_id, post_id, position, propensity)"
+            " SELECT $1, lpad(n::TEXT, 32, '0')::UUID, n, $2::FLOAT8 FROM generate_series(0, 19) n",
+            rec_id,
+            propensity,
+        )
+        await connection.execute(
+            "INSERT INTO embedding.responses SELECT rec_id, post_id, 'like_post', now()"
+            " FROM embedding.impressions WHERE rec_id = $1 AND position < $2",
+            rec_id,
+            acted if place % 2 else 0,
+        )
+
+
+async def test_share_of_the_shown_posts_that_were_acted_on_is_told_by_arm(
+    connection: asyncpg.Connection, database_url: str, capsys: pytest.CaptureFixture[str]
+):
+    """And apart from it that of places given at random."""
+    await expose(connection, "baseline@1", {0: 0})
+    await expose(connection, "recommended@1", {0: 0})
+    await expose(connection, "decay@1", {0: 0}, users=4)
+    await show(connection, "baseline@1", 2)
+    await show(connection, "recommended@1", 6)
+    await show(connection, "decay@1", 20)
+    # 30 of 600, 1 left of each user: 1.96 * sqrt(30 * 30 / 29) / 600 = 1.82 %; three times as much
+    shown = (
+        "shown posts acted on, since each user's first vector and of the last 30 days:\n"
+        "                 users     shown  acted on  95 % interval, by user\n"
+        "baseline@1          30       600     5.00%  (3.18% to 6.82%)\n"
+        "recommended@1       30       600    15.00%  (9.54% to 20.46%)\n"
+        "  recommended@1: +10.00 percentage points (+4.25 to +15.75)\n"
+    )
+    without = "no place was given at random: no replay of these may be called unbiased\n"
+    assert (await said(database_url, capsys)).endswith(f"left out\n\n{shown}{without}")
+    for scheme in ("baseline@1", "recommended@1"):
+        await show(connection, scheme, 4, propensity=0.05)
+    assert (await said(database_url, capsys)).endswith(
+        f"left out\n\n{shown}"
+        "the same at places given at random; only with these may a replay be called unbiased:\n"
+        "                 users     shown  acted on  95 % interval, by user\n"
+        "baseline@1          30       600    10.00%  (6.36% to 13.64%)\n"
+        "recommended@1       30       600    10.00%  (6.36% to 13.64%)\n"
+        "  recommended@1: no difference shown (-5.15 to +5.15)\n"
+    )
+
+
+async def test_shares_of_too_few_users_are_not_compared(
+    connection: asyncpg.Connection, database_url: str, capsys: pytest.CaptureFixture[str]
+):
+    await expose(connection, "baseline@1", {0: 0})
+    await expose(connection, "recommended@1", {0: 0}, users=29)
+    await show(connection, "baseline@1", 2)
+    await show(connection, "recommended@1", 2)
+    found = await said(database_url, capsys)
+    assert "recommended@1       29       580     4.83%\n" in found
+    assert "recommended@1: too few users to compare: each arm needs 30 who were shown" in found
 
 
 async def test_users_of_a_scheme_that_is_no_arm_are_left_out(
