@@ -116,3 +116,18 @@ async def test_call_cut_off_after_it_was_logged_may_come_again(
     logged = [await log_actions(database, [action]) for _ in range(2)]
     assert sum(one.stored for one in logged) <= 1
     assert await connection.fetchval("SELECT count(*) FROM action_log") == 1
+
+
+async def test_log_that_cannot_be_written_to_says_so_and_keeps_nothing(
+    database: Database, connection: asyncpg.Connection
+):
+    """A view that makes something up needs a trigger INSTEAD OF INSERT of the platform's."""
+    await connection.execute(
+        "ALTER TABLE action_log RENAME TO things;"
+        "CREATE VIEW action_log AS SELECT id, user_id, post_id, lower(action_type) AS action_type,"
+        " created_at FROM things"
+    )
+    action = Action(A, POST, "like_post", event_id="x")
+    with pytest.raises(Unavailable, match=r"cannot insert into column .*action_type.* of view"):
+        await log_actions(database, [action])
+    assert await connection.fetchval("SELECT count(*) FROM embedding.events") == 0
