@@ -18,6 +18,18 @@ from lib.store.database import Database
 
 
 @dataclass(frozen=True)
+class Patience:
+    """How many seconds a read waits for what it can do without.
+
+    `redis`: in all, and once more to delete what must not stay; `postgres`: to say how a vector was
+    made that Redis has.
+    """
+
+    redis: float = 0.2
+    postgres: float = 2.0
+
+
+@dataclass(frozen=True)
 class Readers:
     """Made once a process, from the environment; connects to nothing before it is used.
 
@@ -30,6 +42,7 @@ class Readers:
     impressions: ImpressionSettings
     exploration: ExplorationSettings
     blend: Blend
+    patience: Patience = Patience()
 
     @classmethod
     def load(cls, environ: Environ) -> Self:

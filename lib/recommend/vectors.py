@@ -16,21 +16,6 @@ from lib.store.database import Database
 from lib.store.standings import Standing, read_standing
 
 
-@dataclass(frozen=True)
-class Patience:
-    """How many seconds a read waits for what it can do without.
-
-    `redis`: in all, and once more to delete what must not stay; `postgres`: to say how a vector was
-    made that Redis has.
-    """
-
-    redis: float = 0.2
-    postgres: float = 2.0
-
-
-PATIENCE = Patience()
-
-
 class Source(StrEnum):
     """Where a vector was read."""
 
@@ -62,9 +47,7 @@ class Reading:
     standing: Standing | None
 
 
-async def get_user_embedding(
-    readers: Readers, user: UUID, patience: Patience = PATIENCE
-) -> Reading:
+async def get_user_embedding(readers: Readers, user: UUID) -> Reading:
     """Read the user's vector; raise Unavailable where Postgres is down and Redis has none.
 
     Redis is asked first, with little patience, and its trouble never fails a read. Postgres has the
@@ -72,11 +55,11 @@ async def get_user_embedding(
     """
     if readers.cache is None:
         return _stored(await _standing(readers.database, user), CacheUse.OFF)
-    key = Key(readers.cache, user, patience.redis)
+    key = Key(readers.cache, user, readers.patience.redis)
     cached = await key.look()
     vector = None if cached is None else cached.vector
     if vector is not None:
-        soon = await _standing_within(patience.postgres, readers.database, user)
+        soon = await _standing_within(readers.patience.postgres, readers.database, user)
         if soon is None:
             return Reading(user, vector, Source.REDIS, CacheUse.HIT, None)
         standing = soon

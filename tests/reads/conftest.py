@@ -4,7 +4,7 @@ import json
 import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID, uuid4
@@ -20,13 +20,16 @@ from dev.proxy import Proxy
 from dev.serve import serve
 from dev.upstash import Upstash
 from dev.valkey import Valkey
-from lib.recommend.services import Readers
+from lib.recommend.services import Patience, Readers
 from lib.settings import Tokens
 from lib.web import users
 from lib.web.application import create
 from tests.scene import MODEL
 
 REDIS_TOKEN = "canary-7f3a"
+PATIENT = Patience(redis=50, postgres=50)
+"""On a busy machine, and where a read is stopped on purpose, it must not give up."""
+
 API, ADMIN = {"Authorization": "Bearer reads"}, {"Authorization": "Bearer erases"}
 
 
@@ -44,9 +47,11 @@ class Reads:
 
 
 @asynccontextmanager
-async def client(environ: Mapping[str, str]) -> AsyncIterator[httpx.AsyncClient]:
+async def client(
+    environ: Mapping[str, str], patience: Patience = PATIENT
+) -> AsyncIterator[httpx.AsyncClient]:
     """Make the function, as its file in api/ does, and let go of what it opened."""
-    readers = Readers.load(environ)
+    readers = replace(Readers.load(environ), patience=patience)
     application = create(lambda _: users.routes_of(readers, Tokens.load(environ)))
     transport = httpx.ASGITransport(application, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="https://app.example") as http:
@@ -71,9 +76,16 @@ async def reads(database_url: str, valkey_empty: Valkey, proxy: Proxy) -> AsyncI
 
 
 @pytest.fixture
+async def hasty(reads: Reads) -> AsyncIterator[Reads]:
+    """The function with the patience that it has."""
+    async with client(reads.environ, Patience()) as http:
+        yield replace(reads, http=http)
+
+
+@pytest.fixture
 async def readers(reads: Reads) -> AsyncIterator[Readers]:
     """What a read works with, without the function around it."""
-    made = Readers.load(reads.environ)
+    made = replace(Readers.load(reads.environ), patience=PATIENT)
     yield made
     await made.close()
 

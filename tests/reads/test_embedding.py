@@ -137,14 +137,14 @@ FAULTS = {
 
 @pytest.mark.parametrize("fault", FAULTS)
 async def test_redis_in_trouble_costs_nobody_an_answer_and_is_counted(
-    reads: Reads, connection: Connection, caplog: pytest.LogCaptureFixture, fault: str
+    hasty: Reads, connection: Connection, caplog: pytest.LogCaptureFixture, fault: str
 ):
     user = await store(connection)
-    reads.upstash.on_request = FAULTS[fault]
-    answer = await reads.get(f"{user}/embedding")
+    hasty.upstash.on_request = FAULTS[fault]
+    answer = await hasty.get(f"{user}/embedding")
     assert (answer.status_code, answer.json()["source"]) == (200, "postgres")
     assert vector_of(answer) == unit(1).tobytes()
-    assert (await reads.get(f"{uuid4()}/embedding")).status_code == 404
+    assert (await hasty.get(f"{uuid4()}/embedding")).status_code == 404
     assert [event["cache"] for event in events(caplog, "read")] == ["trouble", "trouble"]
 
 
@@ -152,7 +152,7 @@ async def test_redis_in_trouble_costs_nobody_an_answer_and_is_counted(
 @pytest.mark.parametrize("stage", upstash.Stage)
 @pytest.mark.parametrize("at", ["SET", "EVAL"])
 async def test_redis_that_fails_while_it_is_filled_costs_nobody_an_answer_either(
-    reads: Reads,
+    hasty: Reads,
     connection: Connection,
     redis: Redis,
     *,
@@ -166,8 +166,8 @@ async def test_redis_that_fails_while_it_is_filled_costs_nobody_an_answer_either
         if request.commands[0][0] == at and reached is stage:
             await fault(request, reached)
 
-    reads.upstash.on_request = fail
-    answer = await reads.get(f"{user}/embedding")
+    hasty.upstash.on_request = fail
+    answer = await hasty.get(f"{user}/embedding")
     assert (answer.status_code, answer.json()["source"]) == (200, "postgres")
     # what was not confirmed does not stay by itself
     assert await redis.ttl(key(user)) <= 60 or (at, stage) == ("EVAL", upstash.Stage.EXECUTED)
@@ -233,7 +233,7 @@ async def test_cached_vector_is_answered_without_postgres(
 
 
 async def test_cached_vector_does_not_wait_for_a_postgres_that_hangs(
-    reads: Reads, connection: Connection, redis: Redis
+    hasty: Reads, connection: Connection, redis: Redis
 ):
     user = await store(connection)
     await redis.set(key(user), encode(unit(1)))
@@ -241,8 +241,8 @@ async def test_cached_vector_does_not_wait_for_a_postgres_that_hangs(
     async def wait(_: bytes, __: bytes) -> None:
         await asyncio.Event().wait()
 
-    reads.proxy.on_message = wait
-    answer = await reads.get(f"{user}/embedding")
+    hasty.proxy.on_message = wait
+    answer = await hasty.get(f"{user}/embedding")
     assert (answer.status_code, answer.json()["model"]) == (200, None)
 
 

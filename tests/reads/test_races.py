@@ -18,16 +18,13 @@ from lib.batch import Services
 from lib.batch.mirror import mirror
 from lib.cache import encode, key
 from lib.recommend.services import Readers
-from lib.recommend.vectors import Patience, get_user_embedding
+from lib.recommend.vectors import get_user_embedding
 from lib.settings import CacheMode
 from lib.store import erasures
 from lib.store.vectors import NewVectors, upsert
 from tests.promises import rows
 from tests.reads.conftest import REDIS_TOKEN, Reads, store, unit
 from tests.scene import MODEL
-
-PATIENT = Patience(redis=50, postgres=50)
-"""A read that is stopped on purpose must not give up."""
 
 STOPS = 9
 """More than a read has: the last ones come after it."""
@@ -162,7 +159,7 @@ async def test_change_at_any_two_moments_of_a_read_leaves_nothing_older_in_redis
             stops.parts.setdefault(first, []).append(lambda u=user: first_half(rival, u, 2))
             stops.parts.setdefault(second, []).append(lambda u=user: second_half(rival, u))
             reads.upstash.on_request, reads.proxy.on_message = stops.on_request, stops.on_message
-            reading = await get_user_embedding(readers, user, PATIENT)
+            reading = await get_user_embedding(readers, user)
             reads.upstash.on_request = reads.proxy.on_message = None
             await stops.rest()
             seen.update(stops.passed)
@@ -196,7 +193,7 @@ async def test_readers_and_writers_in_a_crowd_leave_nothing_older_in_redis(
 
     async def read() -> None:
         for _ in range(30):
-            await get_user_embedding(readers, dice.choice(users), PATIENT)
+            await get_user_embedding(readers, dice.choice(users))
 
     async def change(lane: int) -> None:
         for step in range(20):

@@ -126,6 +126,18 @@ async def test_who_is_erased_or_opts_out_shows_in_nobody_s_answer(
         assert (answer.status_code, answer.json()["reason"]) == (404, reason)
 
 
+async def test_copy_that_has_too_few_is_made_up_for_by_looking_at_all(
+    reads: Reads, connection: Connection, postgres: Postgres, database_url: str
+):
+    users = [await store(connection, seed) for seed in range(5)]
+    await postgres.apply(urlsplit(database_url).path[1:], ROOT / "db" / "similar.sql")
+    users += [await store(connection, seed) for seed in range(5, 15)]
+    assert await connection.fetchval(COPIES) == 5
+    expected = slow_search(await rows(connection), users[0], 10)
+    body = (await reads.get(f"{users[0]}/similar")).json()
+    assert [UUID(one["user_id"]) for one in body["users"]] == [user for user, _ in expected]
+
+
 async def test_what_an_erased_user_did_before_is_shared_with_nobody(
     reads: Reads, connection: Connection
 ):
