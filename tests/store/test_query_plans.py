@@ -14,7 +14,7 @@ import pytest
 from dev.postgres import Postgres
 from lib.embedding import RETRACTIONS
 from lib.embedding.schemes import RECOMMENDED
-from lib.store import actions, pages, posts, results, runs, vectors
+from lib.store import actions, pages, posts, results, runs, standings, vectors
 from tests.scene import connect
 
 ACTIONS = 50_000
@@ -171,6 +171,11 @@ CASES: dict[str, tuple[str, Arguments, set[str]]] = {
     "what is removed": (
         vectors.REMOVE,
         lambda users: (users, END),
+        {"user_embeddings_user_id_key"},
+    ),
+    "how one user stands": (
+        standings.READ_STANDING,
+        lambda users: (users[0],),
         {"user_embeddings_user_id_key"},
     ),
     "embeddings of posts": (
