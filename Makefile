@@ -6,8 +6,8 @@ FIND_PYTHON := for python in python3.12 python3.13 python3.14 python3; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null && echo $$python && break; \
 	done
 
-.PHONY: demo dev test test-views test-pooler check build bench bench-scale bench-recommend sizing evaluate \
-  fit-ranking try clean
+.PHONY: demo dev test test-views test-pooler check build bench bench-scale bench-recommend bench-similar sizing \
+  evaluate fit-ranking try clean
 
 demo: $(VENV)/installed  ## a whole run, offline, and what came of it; DATA=folder for a data set of your own
 	@$(RUN) -m dev.demo $(DATA)
@@ -43,6 +43,9 @@ bench-scale: $(VENV)/installed  ## the same pages at 10,000, 100,000 and 1,000,0
 
 bench-recommend: $(VENV)/installed  ## how many of the nearest posts are found, and how fast, beside the SQL; 4 minutes
 	@$(RUN) -m bench.recommend
+
+bench-similar: $(VENV)/installed  ## similar users: one by one, by the indexed copy, and what an index costs; 3 minutes
+	@$(RUN) -m bench.similar
 
 sizing: $(VENV)/installed  ## what a run takes and costs, by its size
 	@$(RUN) -m bench.sizing

@@ -7,7 +7,7 @@ from lib.store import copies
 from lib.store.database import Database
 
 SLICE = 500
-"""So many changes go together: half a second's work for the index."""
+"""So many changes go together: seconds of work for the index, by how large it is."""
 
 
 async def refresh_neighbours(database: Database, run: UUID, stop_at: float) -> int:
