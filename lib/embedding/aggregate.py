@@ -95,13 +95,13 @@ def aggregate(
         totals -= summed[:, None] * mean
         sizes += np.abs(weights) * float(np.linalg.norm(mean))
     enough = (counted >= minimum) & (counted > 0)
-    norms = np.linalg.norm(totals, axis=1)
+    directions, norms = _measured(totals)
     if not np.isfinite(norms[enough]).all():
         found = norms[enough][~np.isfinite(norms[enough])][0]
         raise EmbeddingError(f"expected a finite sum, got one of length {found}")
     made = enough & (norms > CANCELLED * np.bincount(owners, sizes, users))
     vectors = np.zeros(totals.shape, dtype=np.float32)
-    vectors[made] = totals[made] / norms[made, None]
+    vectors[made] = directions[made]
     centres = np.zeros(users) if mean is None else vectors @ mean
     user_vectors = UserVectors(vectors, made, counted, summed, centres, None)
     if not scheme.interests:
@@ -132,6 +132,20 @@ def _sums(
             )
             totals[user] += np.einsum("p,pd->d", weights[chunk], parts)
     return totals
+
+
+def _measured(totals: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return each row's direction and length: (n, d) -> (n, d), (n,); not finite if the row is not.
+
+    By the largest number first: the squares of very small ones would vanish.
+    """
+    largest = np.abs(totals).max(axis=1, initial=0.0)
+    largest[largest == 0] = 1.0
+    with np.errstate(invalid="ignore"):
+        directions = totals / largest[:, None]
+        norms = np.linalg.norm(directions, axis=1)
+        directions /= np.maximum(norms, 1.0)[:, None]
+    return directions, largest * norms
 
 
 def _interests(
