@@ -123,6 +123,15 @@ async def proxy(postgres: Postgres) -> AsyncIterator[Proxy]:
         yield running_proxy
 
 
+SECRETS = (
+    "QSTASH_TOKEN",
+    "QSTASH_CURRENT_SIGNING_KEY",
+    "QSTASH_NEXT_SIGNING_KEY",
+    "UPSTASH_REDIS_REST_TOKEN",
+    "API_TOKEN",
+    "ADMIN_TOKEN",
+)
+
 type Start = Callable[..., Awaitable[Stack]]
 
 
@@ -149,7 +158,7 @@ def assert_no_secret_shown(stack: Stack) -> None:
     """Hold that no secret is in any log line of the functions or any answer of theirs."""
     answers = [delivery.response_body.decode() for delivery in stack.broker.deliveries]
     shown = "\n".join([*stack.functions.logs, *answers])
-    for name in ("QSTASH_TOKEN", "QSTASH_CURRENT_SIGNING_KEY", "UPSTASH_REDIS_REST_TOKEN"):
+    for name in SECRETS:
         assert stack.environ[name] not in shown, f"{name} shows"
 
 

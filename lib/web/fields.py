@@ -15,6 +15,9 @@ A_TIME = "a time as RFC 3339 spells it, with its offset"
 # Looser than UUID() in nothing: that takes braces, and hyphens anywhere.
 SPELT = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
+# As JSON spells it, where float() also takes words, blanks and underscores.
+A_NUMBER = re.compile(r"-?[0-9]{0,30}(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,3})?(?<=[0-9])")
+
 
 def only(request: Request, known: Collection[str]) -> None:
     """Refuse a query that has fields nobody knows, or one of them twice."""
@@ -53,9 +56,10 @@ def fraction(request: Request, name: str, default: float) -> float:
     text = request.query_params.get(name)
     if text is None:
         return default
-    if not re.fullmatch(r"(0|1|0?\.[0-9]{1,9}|1\.0{1,9})", text):
+    number = float(text) if A_NUMBER.fullmatch(text) else -1.0
+    if not 0 <= number <= 1:
         raise Invalid(name, "a number from 0 to 1")
-    return float(text)
+    return number
 
 
 def switch(request: Request, name: str, *, default: bool) -> bool:
