@@ -15,11 +15,21 @@ class Rewrite:
 
 
 def rewrites_of(root: Path) -> tuple[Rewrite, ...]:
-    """Read the project's rewrites; their sources are paths with `(.*)` in them."""
-    file = root / "vercel.json"
-    if not file.is_file():
-        return ()
-    return tuple(
-        Rewrite(re.compile(entry["source"]), entry["destination"])
-        for entry in json.loads(file.read_text()).get("rewrites", ())
-    )
+    """Read the rewrites of a project, or of the `config.json` that a build makes of it.
+
+    Their sources are paths with `(.*)` in them.
+    """
+    built, project = root / "config.json", root / "vercel.json"
+    if built.is_file():
+        routes = json.loads(built.read_text())["routes"]
+        return tuple(
+            Rewrite(re.compile(route["src"]), route["dest"])
+            for route in routes
+            if route.get("check") and "dest" in route
+        )
+    if project.is_file():
+        return tuple(
+            Rewrite(re.compile(entry["source"]), entry["destination"])
+            for entry in json.loads(project.read_text()).get("rewrites", ())
+        )
+    return ()

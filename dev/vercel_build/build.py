@@ -18,7 +18,10 @@ _LINK = {"orgId": "team_local", "projectId": "prj_local", "settings": {"framewor
 
 @dataclass(frozen=True, slots=True)
 class Build:
-    """A finished build: the copied project, its static output and its functions, laid out."""
+    """A finished build: the copied project, its static output and its functions, laid out.
+
+    Beside the functions lies the `config.json` that says which paths lead to them.
+    """
 
     project: Path
     static: Path
@@ -42,6 +45,7 @@ def build(into: Path) -> Build:
     output = project / ".vercel/output"
     built = sorted(output.glob("functions/api/**/*.func"))
     bundles = tuple(materialise(folder, project, into / "functions") for folder in built)
+    shutil.copy2(output / "config.json", into / "functions")
     return Build(project, output / "static", into / "functions", bundles)
 
 

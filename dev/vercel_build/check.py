@@ -24,6 +24,7 @@ MODULES = (
 )
 IMPORT_SECONDS = 60.0
 _SHIPPED = {"api", "lib", "_vendor"}
+_SOURCES = (".py", ".json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +48,14 @@ def check(build: Build) -> Iterator[Finding]:
 def _check_bundle(build: Build, bundle: Bundle) -> Iterator[Finding]:
     yield _settings(build, bundle)
     yield _vendored(bundle)
-    own = {f"lib/{name}" for name in _files(build.project / "lib") if name.endswith(".py")}
-    missing = own - bundle.files.keys()
-    yield Finding(not missing, f"{bundle.route}: all of lib/ is in the bundle{_listed(missing)}")
-    stray = {path for path in bundle.files if Path(path).parts[0] not in _SHIPPED} - {LAUNCHER}
-    yield Finding(not stray, f"{bundle.route}: nothing but api/, lib/ and packages{_listed(stray)}")
+    own = {f"lib/{name}" for name in _files(build.project / "lib") if name.endswith(_SOURCES)}
+    commands = {name for name in own if name.startswith("lib/commands/")}
+    missing = own - commands - bundle.files.keys()
+    text = f"{bundle.route}: all of lib/ but its commands is in the bundle"
+    yield Finding(not missing, text + _listed(missing))
+    foreign = {path for path in bundle.files if Path(path).parts[0] not in _SHIPPED} - {LAUNCHER}
+    stray = foreign | commands & bundle.files.keys()
+    yield Finding(not stray, f"{bundle.route}: nothing else, and packages{_listed(stray)}")
     yield _size(bundle)
 
 
