@@ -55,8 +55,16 @@ class State:
 type Show = Callable[[State], None]
 
 
-async def follow(connection: "Connection[Any]", show: Show, seconds: float) -> UUID:
-    """Show every state of the last run until it is finished and return its id.
+async def last_run(connection: "Connection[Any]") -> UUID | None:
+    """Return the id of the last run; None before the first."""
+    row = await connection.fetchrow(LAST_RUN)
+    return row["id"] if row else None
+
+
+async def follow(
+    connection: "Connection[Any]", show: Show, seconds: float, *, after: UUID | None = None
+) -> UUID:
+    """Show every state of the run `after` that one until it is finished and return its id.
 
     Failure after `seconds`.
     """
@@ -66,7 +74,7 @@ async def follow(connection: "Connection[Any]", show: Show, seconds: float) -> U
             while state is None or not state.finished:
                 await asyncio.sleep(PAUSE)
                 row = await connection.fetchrow(LAST_RUN)
-                if row is not None:
+                if row is not None and row["id"] != after:
                     state = State(**row)
                     show(state)
     except TimeoutError:

@@ -38,6 +38,13 @@ def listing(console: Console, rows: Rows, indent: int = 2) -> None:
         console.print(text, no_wrap=True, overflow="ellipsis")
 
 
+def part(console: Console, title: str, rows: Rows) -> None:
+    """Print a smaller title, and rows in columns below it."""
+    console.print()
+    console.print(f"  {title}", style="italic")
+    listing(console, rows, indent=4)
+
+
 def show_run(console: Console, world: World, outcome: Outcome, settings: VectorSettings) -> None:
     """Print what the run did, how fast, and what it skipped and why."""
     pages, users = outcome.pages / outcome.seconds, outcome.users / outcome.seconds
@@ -80,17 +87,11 @@ def show_user(console: Console, world: World, outcome: Outcome, portrait: Portra
             ],
         )
     else:
-        _part(console, "posts nearest to the vector, by similarity", _posts(portrait.nearest))
-    _part(console, "best posts not seen yet, by similarity", _posts(portrait.unseen))
+        part(console, "posts nearest to the vector, by similarity", _posts(portrait.nearest))
+    part(console, "best posts not seen yet, by similarity", _posts(portrait.unseen))
     shared = "tastes" if world.tastes else "posts in common"
-    _part(console, f"most similar users, with their {shared}", _users(portrait, world))
-    _part(console, "its key in Redis", [(line,) for line in _entry(user, outcome)])
-
-
-def _part(console: Console, title: str, rows: Rows) -> None:
-    console.print()
-    console.print(f"  {title}", style="italic")
-    listing(console, rows, indent=4)
+    part(console, f"most similar users, with their {shared}", _users(portrait, world))
+    part(console, "its key in Redis", [(line,) for line in _entry(user, outcome)])
 
 
 def _posts(found: Iterable[Suggestion]) -> Rows:

@@ -5,21 +5,24 @@ from datetime import UTC, datetime
 from rich.console import Console
 
 from dev.demo import report
-from dev.demo.claims import check
+from dev.demo.claims import Claim, check
 from dev.demo.data import settings_for
-from dev.demo.failure import Failure
+from dev.demo.errand import choose
 from dev.demo.introduction import introduced
-from dev.demo.outcome import Outcome, read
-from dev.demo.platform import Platform, delivering, register_schedule
+from dev.demo.outcome import Outcome
+from dev.demo.platform import Platform, register_schedule
 from dev.demo.portrait import portray
-from dev.demo.progress import follow, shown
+from dev.demo.progress import shown
 from dev.demo.servers import Servers
+from dev.demo.tick import fire
+from dev.demo.visit import visit
+from dev.demo.visit_claims import check_visit
+from dev.demo.visit_report import show_visit
 from dev.world import World
 from lib.qstash.schedule import SCHEDULE_ID
 from lib.settings import VectorSettings
 
 SECONDS = 60.0
-LAST_LINES = 8
 
 
 async def demonstrate(
@@ -34,9 +37,9 @@ async def demonstrate(
         outcome = await run(console, platform, seconds)
         settings = VectorSettings.load(platform.stack.environ)
         report.show_run(console, world, outcome, settings)
+        claims = list(check(world, outcome, settings))
         if outcome.vectors:
-            report.show_user(console, world, outcome, portray(world, outcome.vectors))
-        claims = tuple(check(world, outcome, settings))
+            claims += await use(console, platform, world, outcome, seconds)
         report.show_claims(console, claims)
     return all(claim.kept for claim in claims)
 
@@ -59,15 +62,20 @@ async def schedule(console: Console, platform: Platform) -> None:
 async def run(console: Console, platform: Platform, seconds: float) -> Outcome:
     """Fire the schedule, show the run's progress, and read what it leaves behind."""
     report.heading(console, "The schedule fires: each message works off a page, and sends the next")
-    stack = platform.stack
     with shown(console) as show:
-        async with delivering(stack.broker):
-            await stack.broker.tick(SCHEDULE_ID)
-            try:
-                finished = await follow(platform.connection, show, seconds)
-            except Failure as failure:
-                failure.add_note("what the functions said last:")
-                for line in stack.functions.logs[-LAST_LINES:] or ["nothing"]:
-                    failure.add_note(line)
-                raise
-    return await read(platform.connection, platform.redis, finished)
+        return await fire(platform, show, seconds)
+
+
+async def use(
+    console: Console, platform: Platform, world: World, outcome: Outcome, seconds: float
+) -> list[Claim]:
+    """Show what one vector is good for, and what the routes make of it; return their claims."""
+    portrait = portray(world, outcome.vectors)
+    report.show_user(console, world, outcome, portrait)
+    errand = choose(world, portrait.user, outcome.vectors[portrait.user])
+    if errand is None:
+        report.heading(console, "The routes are left out: hardly any post is new to this user")
+        return []
+    visited = await visit(platform, errand, seconds)
+    show_visit(console, world, visited)
+    return list(check_visit(world, visited))
