@@ -1,14 +1,16 @@
 """What the routes promise, held against what a visit got from them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from http import HTTPStatus
+from uuid import UUID
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dev.demo.answers import Logged
 from dev.demo.claims import Claim
 from dev.demo.errand import known_to
-from dev.demo.topics import count_topics, topics_of
+from dev.demo.topics import topics_of
 from dev.demo.traces import Shown
 from dev.demo.visit import RESPONSE, SIMILAR, Visit
 from dev.world import World
@@ -25,7 +27,7 @@ def check_visit(world: World, visit: Visit) -> Iterator[Claim]:
     yield _remembered(visit)
     yield _turned(world, visit)
     if visit.errand.topic:
-        yield _followed(world, visit.errand.topic, visit)
+        yield _followed(world, visit)
     yield _nearest(visit)
     yield _explained(world, visit)
     yield _forgotten(visit)
@@ -72,8 +74,7 @@ def _remembered(visit: Visit) -> Claim:
 
 def _turned(world: World, visit: Visit) -> Claim:
     errand, after = visit.errand, visit.run.vectors[visit.errand.user]
-    wanted = {post.id for post in errand.posts}
-    posts = world.vectors[[post.id in wanted for post in world.posts]]
+    posts = _vectors(world, (post.id for post in errand.posts))
     was, now = float((posts @ errand.vector).mean()), float((posts @ after).mean())
     topics = topics_of(world, after)
     text = f"the next run turns the vector to these posts: cosine {was:.2f}, then {now:.2f}"
@@ -86,11 +87,18 @@ def _turned(world: World, visit: Visit) -> Claim:
     )
 
 
-def _followed(world: World, topic: str, visit: Visit) -> Claim:
-    feeds = visit.discovery.feed, visit.taste.feed
-    was, now = (count_topics(world, feed)[topic] for feed in feeds)
-    size = len(visit.taste.feed.posts)
-    return Claim(now > was, f"recommendations follow: {was} of {size} on {topic}, then {now}")
+def _followed(world: World, visit: Visit) -> Claim:
+    posts = _vectors(world, (post.id for post in visit.errand.posts))
+    was, now = (
+        float((posts @ _vectors(world, (one.post for one in feed.posts)).T).mean())
+        for feed in (visit.discovery.feed, visit.taste.feed)
+    )
+    return Claim(now > was, f"recommendations follow: cosine to them {was:.2f}, then {now:.2f}")
+
+
+def _vectors(world: World, posts: Iterable[UUID]) -> NDArray[np.float32]:
+    wanted = set(posts)
+    return world.vectors[[post.id in wanted for post in world.posts]]
 
 
 def _nearest(visit: Visit) -> Claim:

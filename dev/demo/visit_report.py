@@ -14,6 +14,8 @@ from dev.world import Post, World
 FIRST = 3
 MOST_FREQUENT = 4
 
+FEED = "GET /api/users/{id}/recommendations, the first of them, by score and variety"
+
 
 def show_visit(console: Console, world: World, visit: Visit) -> None:
     """Print what was asked of the routes, and what they answered."""
@@ -22,10 +24,10 @@ def show_visit(console: Console, world: World, visit: Visit) -> None:
     why = f"the strongest of the {taste.why.posts} posts behind the vector"
     heading(console, "The same user, over HTTP")
     part(console, "POST /api/actions/log", _logged(visit))
-    part(console, "GET /api/users/{id}/recommendations", _feed(discovery.feed, posts))
+    part(console, FEED, _feed(discovery.feed, posts))
     listing(console, [*_topics(world, visit, discovery.feed), _response(visit)], indent=4)
     part(console, "the schedule fires again", _run(world, visit))
-    part(console, "GET /api/users/{id}/recommendations", _feed(taste.feed, posts))
+    part(console, FEED, _feed(taste.feed, posts))
     listing(console, _topics(world, visit, taste.feed), indent=4)
     part(console, "GET /api/users/{id}/similar, and /similarity/{other}", _similar(visit, posts))
     part(console, f"GET /api/users/{{id}}/embedding?why=1, {why}", _why(visit, posts))
@@ -71,7 +73,7 @@ def _response(visit: Visit) -> tuple[str, ...]:
 
 def _run(world: World, visit: Visit) -> Rows:
     run, errand = visit.run, visit.errand
-    yield (f"{run.users:,} users were active since, or are due: {run.seconds:.1f} s",)
+    yield (f"users active since, or due: {run.users:,}",)
     if errand.topic:
         before, after = errand.vector, run.vectors[errand.user]
         topics = (", ".join(topics_of(world, vector)) for vector in (before, after))

@@ -159,7 +159,9 @@ WHY, GONE_TOO = "explain the vector make it up", "also after another run: "
             id="vector hardly turned",
         ),
         pytest.param(
-            used(feed=feed(4, 5)), f"{FOLLOW}0 of 2 on e, then 0", id="recommended as before"
+            used(feed=feed(4, 5)),
+            f"{FOLLOW}cosine to them 0.00, then 0.00",
+            id="recommended as before",
         ),
         pytest.param(used(similar=TASTE.similar[::-1]), NEAREST, id="the nearest last"),
         pytest.param(used(similar=TASTE.similar[:1]), NEAREST, id="one is missing"),
