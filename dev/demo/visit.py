@@ -125,4 +125,5 @@ async def _use(client: Client, user: UUID) -> Taste:
 
 
 async def _look(platform: Platform, client: Client, user: UUID) -> Moment:
-    return Moment(await client.embedding(user), await read_remains(platform, user))
+    remains = await read_remains(platform, user)  # before asking, which could tidy up
+    return Moment(await client.embedding(user), remains)
