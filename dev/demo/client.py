@@ -49,11 +49,15 @@ class Client:
 
     async def similarity(self, user: UUID, other: UUID) -> float:
         answer = await self._ask("GET", f"/api/users/{user}/similarity/{other}")
+        if answer["similarity"] is None:
+            raise Failure(f"expected {user} and {other} to be comparable: {answer['reason']}")
         return float(answer["similarity"])
 
     async def why(self, user: UUID) -> Why:
         answer = await self._ask("GET", f"/api/users/{user}/embedding?why=1")
         why = answer["why"]
+        if why is None:
+            raise Failure(f"expected reasons for the vector of {user}, got none")
         reasons = (
             Reason(UUID(one["post"]), one["share"], one["actions"]) for one in why["contributions"]
         )

@@ -9,6 +9,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
 from dev.demo.answers import Answer, Feed, Logged, Reason, Recommended, Similar, Why
 from dev.demo.client import Client
@@ -263,3 +266,17 @@ async def test_a_route_that_does_not_answer_ends_the_demo(
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:1") as http:
         with pytest.raises(Failure, match=text):
             await Client(http, "api", "admin").similar(ANN, 3)
+
+
+async def test_answers_that_say_nothing_end_the_demo():
+    async def nothing(_: Request) -> Response:
+        return JSONResponse({"why": None, "similarity": None, "reason": "different models"})
+
+    app = Starlette(routes=[Route("/{path:path}", nothing)])
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://app.example") as http:
+        client = Client(http, "api", "admin")
+        with pytest.raises(Failure, match=r"expected reasons for the vector of .*, got none"):
+            await client.why(ANN)
+        with pytest.raises(Failure, match="to be comparable: different models"):
+            await client.similarity(ANN, BEN)
