@@ -81,8 +81,11 @@ def _run(world: World, visit: Visit) -> Rows:
 
 
 def _similar(visit: Visit, posts: Mapping[UUID, Post]) -> Rows:
+    named: set[UUID] = set()
     for one in visit.taste.similar:
-        first = f", such as {posts[one.posts[0]].title}" if one.posts else ""
+        example = next((post for post in one.posts if post not in named), None)
+        first = f", such as {posts[example].title}" if example else ""
+        named |= {example} if example else set()
         yield f"{one.similarity:.3f}", str(one.user), f"{one.shared} posts in common{first}"
     if visit.taste.compared is not None:
         yield f"{visit.taste.compared:.3f}", "the first of them, compared alone"

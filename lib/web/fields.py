@@ -16,7 +16,7 @@ A_TIME = "a time as RFC 3339 spells it, with its offset"
 SPELT = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 # As JSON spells it, where float() also takes words, blanks and underscores.
-A_NUMBER = re.compile(r"-?[0-9]{0,30}(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,3})?(?<=[0-9])")
+A_NUMBER = re.compile(r"-?([0-9]{1,30}(\.[0-9]{1,30})?|\.[0-9]{1,30})([eE][+-]?[0-9]{1,3})?")
 
 
 def only(request: Request, known: Collection[str]) -> None:
