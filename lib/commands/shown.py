@@ -7,7 +7,8 @@ import numpy as np
 
 from lib.embedding.schemes import WEIGHTS
 from lib.experiment.comparison import FEWEST_USERS
-from lib.experiment.ratio import FEWEST_ACTING, Estimate, Shares, compare_shares
+from lib.experiment.estimate import Estimate
+from lib.experiment.ratio import FEWEST_ACTING, Shares, compare_shares
 from lib.store.database import Connection
 from lib.store.responses import read_responses
 

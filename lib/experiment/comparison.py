@@ -7,6 +7,8 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
+from lib.experiment.estimate import Estimate
+
 ALARM = 0.001
 """A sample ratio less likely than this is no accident."""
 
@@ -45,28 +47,13 @@ def chi_square_tail(statistic: float, degrees: int) -> float:
 
 
 @dataclass(frozen=True)
-class Difference:
-    """By how much an arm's mean exceeds the first arm's, adjusted; `margin`: of its 95 % interval.
+class Difference(Estimate):
+    """By how much an arm's mean exceeds the first arm's, adjusted.
 
-    `unadjusted_margin`: what that would have been.
+    `unadjusted_margin`: what the margin would have been without that.
     """
 
-    value: float
-    margin: float
     unadjusted_margin: float
-
-    @property
-    def low(self) -> float:
-        return self.value - self.margin
-
-    @property
-    def high(self) -> float:
-        return self.value + self.margin
-
-    @property
-    def shown(self) -> bool:
-        """Whether the interval leaves out 0."""
-        return not self.low <= 0 <= self.high
 
     @property
     def variance_reduction(self) -> float:

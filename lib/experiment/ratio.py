@@ -8,30 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lib.experiment.comparison import ERROR, FEWEST_USERS
+from lib.experiment.estimate import Estimate
 
 FEWEST_ACTING = 5
 """An arm in which fewer users acted has no interval: its share is not near enough to normal."""
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A number, and the margin of its 95 % interval."""
-
-    value: float
-    margin: float
-
-    @property
-    def low(self) -> float:
-        return self.value - self.margin
-
-    @property
-    def high(self) -> float:
-        return self.value + self.margin
-
-    @property
-    def shown(self) -> bool:
-        """Whether the interval leaves out 0."""
-        return not self.low <= 0 <= self.high
 
 
 @dataclass(frozen=True)

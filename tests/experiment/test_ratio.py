@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib.experiment.ratio import Estimate, Shares, compare_shares
+from lib.experiment.estimate import Estimate
+from lib.experiment.ratio import Shares, compare_shares
 
 Z = NormalDist().inv_cdf(0.975)
 
