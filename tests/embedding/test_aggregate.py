@@ -238,8 +238,8 @@ SPLIT = replace(SIGNED, name="split", interests=2, long_history=4, centred=True)
 
 def test_interests_are_of_users_with_a_long_history_and_of_their_own_posts():
     """Three users about the same two things: one has a post too few to be taken apart."""
-    mean = np.array([0.0, 0.0, 3.0, 0.0])
-    east, north = [1.0, 0, 3, 0], [0, 1.0, 3, 0]
+    mean = np.array([0.5, 0.0, 3.0, 0.0])
+    east, north = [1.5, 0, 3, 0], [0.5, 1.0, 3, 0]
     rows = np.array([east, north, east, north, east, north], dtype=np.float32)
     users = [
         {POSTS[0]: 4.0, POSTS[1]: 1.0, POSTS[2]: 4.0, POSTS[3]: 1.0},

@@ -47,6 +47,12 @@ def test_without_a_share_the_order_stays():
     assert not slots.propensities.any()
 
 
+def test_with_the_whole_share_every_position_is_drawn_for():
+    slots = shown(5, 5, 1.0, seeds(1)[0])
+    assert slots.propensities.tolist() == [1 / 5, 1 / 4, 1 / 3, 1 / 2, 1]
+    assert sorted(slots.posts.tolist()) == [0, 1, 2, 3, 4]
+
+
 def test_same_answer_is_drawn_alike_and_another_is_not():
     first, second = seeds(2)
     assert shown(20, 90, 0.5, first).posts.tolist() == shown(20, 90, 0.5, first).posts.tolist()

@@ -260,6 +260,33 @@ def test_the_mean_is_taken_off_and_the_embeddings_stay_as_they_are():
     assert split.medoids == bare.medoids
 
 
+@pytest.mark.parametrize("factor", [1e-25, 1e-12, 1e-7, 1e7, 1e12, 1e25])
+def test_embeddings_of_any_size_have_the_same_interests(factor: float):
+    parts, weights, _, _ = planted([0.5, 0.3, 0.2], CONSIDERED)
+    plain = find_interests(parts, weights)
+    found = find_interests((parts.astype(np.float64) * factor).astype(np.float32), weights)
+    assert_whole(found, parts, weights)
+    assert len(found.shares) == 3
+    assert found.shares == pytest.approx(plain.shares)
+    assert found.vectors == pytest.approx(plain.vectors, abs=1e-4)
+    assert found.medoids == plain.medoids
+
+
+def test_a_long_post_adds_more_to_its_interest_and_is_no_nearer_to_it():
+    """Each post as long as it likes: less the mean, posts of unit length are not any more."""
+    parts, weights, topics, about = planted([0.5, 0.3, 0.2], CONSIDERED)
+    parts *= np.random.default_rng(8).uniform(0.2, 5, (len(parts), 1)).astype(np.float32)
+    found = find_interests(parts, weights)
+    assert len(found.shares) == 3
+    for vector, share, medoid in zip(found.vectors, found.shares, found.medoids, strict=True):
+        mine = about == (topics @ vector).argmax()
+        total = weights[mine] @ parts[mine].astype(np.float64)
+        assert vector == pytest.approx(total / np.linalg.norm(total), abs=1e-5)
+        assert share == pytest.approx(weights[mine].sum() / weights.sum())
+        cosines = np.where(mine, parts @ vector / np.linalg.norm(parts, axis=1), -2)
+        assert medoid == cosines.argmax()
+
+
 @pytest.mark.parametrize("limit", [1, LIMIT])
 def test_the_nearest_post_to_the_own_vector_is_so_without_the_mean(limit: int):
     mean = np.array([0, 3.0])

@@ -47,6 +47,10 @@ def test_popularity_is_logarithmic_up_to_the_most_popular():
     assert found.tolist() == pytest.approx([0, math.log(2) / math.log(8), 1])
 
 
+def test_what_has_faded_to_next_to_nothing_still_has_a_most_popular():
+    assert popularity(np.array([0.0, 1e-6]), 1e-6).tolist() == [0, 1]
+
+
 def test_where_nothing_was_done_nothing_is_popular():
     assert popularity(np.zeros(2), 0.0).tolist() == [0, 0]
 

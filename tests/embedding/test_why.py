@@ -98,7 +98,7 @@ A, B, C = (UUID(bytes=post) for post in POSTS[1:4])
 def by_hand(
     contributions: list[tuple[UUID, float, int]],
     embeddings: dict[UUID, list[float]],
-    limit: int = 10,
+    **options: int,
 ) -> Explanation:
     """Explain signed weights, as they stand, acted on so many microseconds ago."""
     posts = sorted({post.bytes for post, _, _ in contributions})
@@ -111,7 +111,7 @@ def by_hand(
         np.array([READ_AT - ago for _, _, ago in contributions]),
     )
     rows = PostVectors(np.arange(len(posts)), vectors, lengths(vectors))
-    return explain(histories, histories.weights, rows, None, READ_AT, limit=limit)
+    return explain(histories, histories.weights, rows, None, READ_AT, **options)
 
 
 def test_shares_are_what_is_worked_out_by_hand():
@@ -152,7 +152,7 @@ def test_ten_are_named_unless_more_are_asked_for():
     posts = {UUID(int=n): [1.0, n] for n in range(1, 13)}
     every = [(post, 1.0, 0) for post in posts]
     assert len(by_hand(every, posts).contributions) == 10
-    assert len(by_hand(every, posts, 12).contributions) == 12
+    assert len(by_hand(every, posts, limit=12).contributions) == 12
 
 
 @pytest.mark.parametrize(
