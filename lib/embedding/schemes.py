@@ -103,7 +103,7 @@ RECOMMENDED = Scheme(
 Centred, with a half-life of 90 days: 0.034 (0.004 to 0.069) over the baseline at cuts in time, and
 0.023 (0.005 to 0.043) with each user cut apart; chosen on these data, so flattered by them.
 Saturation: no difference to centred alone shown, so left out. Several interests from 50 posts on:
-none shown; from 20 on, worse by 0.010 (0.001 to 0.021) with each user cut apart. Those data have no
+none shown; from 10 on, worse by 0.010 (0.001 to 0.021) with each user cut apart. Those data have no
 views and no dislikes: that a post's views count once a day guards against reloading, and dislikes
 push by no more than a tenth because in other data more than a quarter did harm.
 """

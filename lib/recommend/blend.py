@@ -12,7 +12,7 @@ FILE = Path(__file__).with_suffix(".json")
 On Stack Exchange's questions newest first and popularity do best, on the demo's made-up users taste
 does, and what is fitted on either alone loses on the other what it gains. The blend of both is, in
 time that it was not fitted on, not shown to differ from the best single signal on the questions
-(nDCG@10 -0.004, -0.032 to +0.023, 42 users), and better on the demo by 0.015 (0.009 to 0.022).
+(nDCG@10 -0.002, -0.029 to +0.023, 42 users), and better on the demo by 0.018 (0.012 to 0.024).
 """
 
 

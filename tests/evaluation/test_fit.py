@@ -22,6 +22,7 @@ from evaluation.fit.findings import BLEND, METRIC, judge, renewed
 from evaluation.fit.moment import Moment, newcomers
 from evaluation.fit.search import (
     DAYS,
+    DRAWS,
     PARTS,
     ROUNDS,
     SETS,
@@ -320,7 +321,7 @@ def test_a_climb_ends_at_a_top_within_its_bounds():
         return -float(apart + sum(steps))
 
     assert climb(SIGNALS, score, np.random.default_rng(1)) == goal
-    assert len(tried) < 60 + ROUNDS * 14
+    assert len(tried) < DRAWS + ROUNDS * 14
 
 
 def test_of_equal_sets_the_smallest_is_chosen():
