@@ -157,11 +157,6 @@ WHY, GONE_TOO = "explain the vector make it up", "also after another run: "
         pytest.param(discovered(response=Logged(0, 0)), KEPT, id="the action not logged"),
         pytest.param(turned(axis(0)), f"{TURNED}cosine 0.00, then 0.00", id="vector as it was"),
         pytest.param(
-            turned(np.array([0.9, 0.4, 0.1, 0, 0.1, *[0] * 379], np.float32)),
-            "e is a top topic: these are a, b",
-            id="vector hardly turned",
-        ),
-        pytest.param(
             used(feed=feed(4, 5)),
             f"{FOLLOW}cosine to them 0.00, then 0.00",
             id="recommended as before",
