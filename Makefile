@@ -6,7 +6,7 @@ FIND_PYTHON := for python in python3.12 python3.13 python3.14 python3; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null && echo $$python && break; \
 	done
 
-.PHONY: demo dev test test-views test-pooler check build bench bench-scale bench-recommend bench-similar sizing \
+.PHONY: demo dev test test-views test-pooler mutation check build bench bench-scale bench-recommend bench-similar sizing \
   evaluate fit-ranking try clean
 
 demo: $(VENV)/installed  ## a whole run, offline, and what came of it; DATA=folder for a data set of your own
@@ -25,6 +25,11 @@ test-views: $(VENV)/installed  ## the runs once more: pgvector in a schema of it
 
 test-pooler: $(VENV)/installed  ## runs through a real pgbouncer, where that is installed
 	@$(RUN) -m pytest --numprocesses 3 --dist worksteal tests/test_pooler.py
+
+mutation: $(VENV)/installed  ## changes the mathematics line by line, to see the tests fail; 25 minutes
+	@$(RUN) -m pip install --quiet --disable-pip-version-check mutmut==3.8.1
+	@$(VENV)/bin/mutmut run --max-children 2
+	@$(RUN) -m dev.mutation
 
 check: $(VENV)/installed  ## style, types, and the direction of imports
 	@$(VENV)/bin/ruff check .

@@ -75,14 +75,14 @@ def test_whatever_the_document_names_in_capitals_is_a_setting():
     assert named <= {variable.name for variable in VARIABLES}
 
 
-async def fuzz(stack: Stack, document: Path, token: str, *options: str) -> None:
+async def fuzz(stack: Stack, document: Path, token: str, *options: str, folder: Path) -> None:
     """Let schemathesis call what the document describes, and hold that nothing was amiss."""
     program = await asyncio.create_subprocess_exec(
         Path(sys.executable).parent / "schemathesis",
         *("run", document, "--url", stack.app_url, "-H", f"Authorization: Bearer {token}"),
         *("--seed", "1", "--workers", "2", "--request-timeout", "20", "--no-color"),
         *("--phases", "coverage,fuzzing", *options),
-        cwd=document.parent,
+        cwd=folder,  # where it leaves what it remembers
         env=os.environ | {"NO_COLOR": "1"},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
@@ -119,9 +119,18 @@ async def test_no_call_is_answered_with_a_5xx_or_otherwise_than_the_document_say
     somebody = tmp_path / "known.yaml"
     somebody.write_text(yaml.safe_dump(known(scene)))
     reading = ("--exclude-method", "DELETE")
-    await fuzz(stack, anybody, API_TOKEN, "--max-examples", "10", *reading)
-    await fuzz(stack, somebody, API_TOKEN, "--max-examples", "40", *reading)
-    await fuzz(stack, somebody, ADMIN_TOKEN, "--max-examples", "10", "--include-method", "DELETE")
+    await fuzz(stack, anybody, API_TOKEN, "--max-examples", "10", *reading, folder=tmp_path)
+    await fuzz(stack, somebody, API_TOKEN, "--max-examples", "40", *reading, folder=tmp_path)
+    await fuzz(
+        stack,
+        somebody,
+        ADMIN_TOKEN,
+        "--max-examples",
+        "10",
+        "--include-method",
+        "DELETE",
+        folder=tmp_path,
+    )
     succeeded = {json.loads(line)["event"] for line in stack.functions.logs if line[:1] == "{"}
     assert succeeded >= {"logged", "shown", "read", "recommended", "similar", "erased"}
     assert not succeeded & {"unexpected", "unavailable"}
