@@ -91,6 +91,15 @@ def test_post_without_an_embedding_is_neither_found_nor_missed():
     assert (warm.found, warm.missed) == (0, 0)
 
 
+def test_all_that_was_ever_asked_for_is_counted():
+    warm = WarmVectors(CAPACITY, D)
+    ask(warm, {0: 1, 1: 1})
+    before = warm.found, warm.missed
+    for _ in range(3):
+        warm.find(ids([0, 1, 2]), np.array([1, 1, 1]))
+    assert (warm.found, warm.missed) == (before[0] + 6, before[1] + 3)
+
+
 def test_more_posts_than_there_is_room_for_are_refused():
     warm = WarmVectors(CAPACITY, D)
     ask(warm, {0: 1, 1: 1, 2: 1})
