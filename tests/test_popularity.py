@@ -15,6 +15,7 @@ from lib.batch.popularity import DEAD, FIRST, count_popularity
 from lib.embedding import BASELINE
 from lib.embedding.heat import cold
 from lib.errors import Unavailable
+from lib.recommend.blend import load_blend
 from lib.settings import DatabaseSettings
 from lib.store.database import Database
 from tests.conftest import Start, trigger
@@ -22,7 +23,7 @@ from tests.scene import RARE, TYPES, act, build, connect
 
 ON_PLATFORMS = ["tables", "views"]
 
-HALF_LIFE = 7.0
+HALF_LIFE = load_blend().popularity_days
 OVERLAP = 900
 
 
