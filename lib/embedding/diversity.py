@@ -20,7 +20,7 @@ def diversify(scores: Floats, vectors: Floats, number: int, diversity: float) ->
     relevance = scores - scores.min(initial=np.inf)
     relevance /= relevance.max(initial=0.0) or 1.0
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    directions = np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
+    directions = vectors / np.where(lengths > 0, lengths, 1.0)
     left = (1 - diversity) * relevance
     likeness = np.full(len(scores), -np.inf)
     chosen: list[int] = []

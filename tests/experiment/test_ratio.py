@@ -46,6 +46,12 @@ def test_user_who_saw_much_counts_as_one_user():
     assert alone.low < 0.4, "as if posts were drawn it would be above 0.7"
 
 
+def test_arm_has_an_interval_from_so_many_users_and_so_many_who_acted_on():
+    just = [(4, 1)] * 5 + [(4, 0)] * 25
+    shares = compared(just, [(4, 1)] * 4 + [(4, 0)] * 26, just[1:]).shares
+    assert [share is not None for share in shares] == [True, False, False]
+
+
 def by_hand(users: list[tuple[int, int]]) -> tuple[float, float] | None:
     """Return share and variance, exactly, user by user."""
     seen = [(Fraction(shown), Fraction(acted)) for shown, acted in users if shown]
