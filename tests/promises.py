@@ -83,6 +83,53 @@ async def mean_of(connection: asyncpg.Connection, scheme: Scheme) -> tuple[str, 
     return f"{MODEL}/{scheme.name}@{scheme.version}#{number}", vector.to_list()
 
 
+@dataclass(frozen=True)
+class Verdict:
+    """What the reference says of the stored vectors.
+
+    `expected`: the posts that draw each near, of the users who should have one.
+    """
+
+    expected: Mapping[UUID, set[UUID]]
+    lost: tuple[UUID, ...]
+    """Who should have a vector and has none."""
+    wrong: tuple[UUID, ...]
+    """Who has another one than the reference makes, or one at all against it."""
+
+
+async def judge(
+    connection: asyncpg.Connection, users: Sequence[UUID], scheme: Scheme = BASELINE
+) -> Verdict:
+    """Compare what Postgres holds of these users, and of anybody else, with the reference."""
+    stored, log = await rows(connection), await actions_by_user(connection)
+    embeddings, erasures = await usable_embeddings(connection), await erasures_by_user(connection)
+    living = {row["id"] for row in await connection.fetch("SELECT id FROM users")}
+    now = await connection.fetchval("SELECT clock_timestamp()")
+    label, mean = await mean_of(connection, scheme)
+    expected: dict[UUID, set[UUID]] = {}
+    lost, wrong = [], list(set(stored) - set(users))
+    for user in users:
+        as_of = stored[user].generated_at if user in stored else now
+        erasure = erasures.get(user)
+        wanted = interest_vector(log[user], embeddings, as_of, scheme, mean=mean, erasure=erasure)
+        if wanted is None or user not in living:
+            wrong += [user] if user in stored else []
+            continue
+        posts = contributions(recent(log[user], as_of, erasure=erasure), as_of, scheme)
+        expected[user] = {post for post, away in posts if not away and post in embeddings}
+        if user not in stored:
+            lost.append(user)
+        elif not same(stored[user], wanted, label):
+            wrong.append(user)
+    return Verdict(expected, tuple(lost), tuple(wrong))
+
+
+def same(row: Row, wanted: Sequence[float], label: str) -> bool:
+    """Return whether a row has this vector, of unit length, under this label."""
+    unit = abs(dot(row.embedding, row.embedding) - 1) < 1e-5
+    return unit and cosine(row.embedding, wanted) >= 0.999999 and row.model_version == label
+
+
 async def assert_converged(
     connection: asyncpg.Connection,
     redis: valkey.asyncio.Valkey,
@@ -94,30 +141,15 @@ async def assert_converged(
     Each has in Postgres and in Redis exactly what the reference makes of the tables, or nothing;
     and beside the vector what the scheme keeps there.
     """
-    stored, log = await rows(connection), await actions_by_user(connection)
-    embeddings, erasures = await usable_embeddings(connection), await erasures_by_user(connection)
-    living = {row["id"] for row in await connection.fetch("SELECT id FROM users")}
-    now = await connection.fetchval("SELECT clock_timestamp()")
-    label, mean = await mean_of(connection, scheme)
-    expected: dict[UUID, set[UUID]] = {}
-    for user in users:
-        as_of = stored[user].generated_at if user in stored else now
-        erasure = erasures.get(user)
-        wanted = interest_vector(log[user], embeddings, as_of, scheme, mean=mean, erasure=erasure)
-        if wanted is None or user not in living:
-            assert user not in stored, f"{user} has a vector that the reference does not make"
-            continue
-        posts = contributions(recent(log[user], as_of, erasure=erasure), as_of, scheme)
-        expected[user] = {post for post, away in posts if not away and post in embeddings}
-        assert user in stored, f"{user} has no vector"
-        assert cosine(stored[user].embedding, wanted) >= 0.999999
-        assert abs(cosine(stored[user].embedding, stored[user].embedding) - 1) < 1e-9
-        assert stored[user].model_version == label
-    assert set(stored) == set(expected)
+    verdict = await judge(connection, users, scheme)
+    assert verdict.lost == (), "no vector where the reference makes one"
+    assert verdict.wrong == (), "another vector than the reference makes"
+    stored, (_, mean) = await rows(connection), await mean_of(connection, scheme)
     await assert_offsets(connection, stored, mean)
-    await assert_interests(connection, stored, expected if scheme.interests else {}, scheme, mean)
+    interests = verdict.expected if scheme.interests else {}
+    await assert_interests(connection, stored, interests, scheme, mean)
     await assert_mirrored(connection, redis)
-    return len(expected)
+    return len(verdict.expected)
 
 
 async def assert_offsets(

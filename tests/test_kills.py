@@ -14,6 +14,8 @@ from tests.conftest import Start, trigger
 from tests.promises import assert_converged, open_work
 from tests.scene import build
 
+pytestmark = pytest.mark.fault(4, 5, 11)
+
 PAGES = 20
 SMALL = {"PAGE_SIZE": "3"}
 
@@ -25,7 +27,9 @@ async def run_to_the_end(
     await trigger(stack)
     deliveries = await stack.broker.drain()
     failed = [delivery for delivery in deliveries if delivery.status != 200]
-    assert len(failed) == kills
+    assert stack.functions.starts == kills + 1
+    # A page that has published its successor may still be at work beside it, and dies with it.
+    assert kills <= len(failed) <= 2 * kills
     assert stack.broker.dead_letters == []
     await assert_converged(connection, redis, users)
     assert await open_work(connection) == (0, 0)
