@@ -14,6 +14,7 @@ from dev.postgres import Postgres
 from dev.proxy import Proxy
 from dev.stack import ROOT, Stack
 from lib.batch.neighbours import refresh_neighbours
+from lib.privacy import export_user
 from lib.settings import DatabaseSettings
 from lib.store.database import Database
 from tests.conftest import Start, trigger
@@ -149,3 +150,20 @@ async def test_refresh_begins_no_slice_when_its_time_is_up(
     assert await refresh_neighbours(database, through, now + 60) == made
     assert await copied(connection) == await stored(connection)
     await database.close()
+
+
+async def test_export_shows_the_copy_of_a_user_s_vector(
+    start: Start, connection: Connection, database_url: str, scene: Scene
+):
+    await run(await start(SMALL))
+    database = Database(DatabaseSettings(database_url, pooled=True))
+    have = await stored(connection)
+    user = next(user for user in scene.users if user in have)
+    try:
+        held = (await export_user(database, None, user)).postgres
+    finally:
+        await database.close()
+    assert held.vector is not None
+    assert held.copy is not None
+    assert held.copy.model_version == held.vector.model_version
+    assert held.copy.embedding.tolist() == held.vector.embedding.tolist()

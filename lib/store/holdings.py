@@ -55,6 +55,14 @@ class Shadow:
 
 
 @dataclass(frozen=True)
+class Copied:
+    """The row of the copy that similar users are looked for in; `embedding`: (384,) float32."""
+
+    model_version: str
+    embedding: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
 class Exposure:
     """A scheme that an experiment gave the user."""
 
@@ -91,6 +99,7 @@ class Holdings:
     offset: Offset | None
     interests: tuple[Interest, ...]
     shadow: Shadow | None
+    copy: Copied | None
     exposures: tuple[Exposure, ...]
     failure: Failure | None
     due: tuple[str, ...]
@@ -126,6 +135,15 @@ FROM embedding.shadow_vectors
 WHERE user_id = $1::UUID
 """
 
+# the copy is opt-in
+HAS_COPY = """
+SELECT to_regclass('embedding.user_neighbours') IS NOT NULL
+"""
+
+READ_COPY = """
+SELECT model_version, embedding FROM embedding.user_neighbours WHERE user_id = $1::UUID
+"""
+
 READ_EXPOSURES = """
 SELECT experiment, scheme, since
 FROM embedding.exposures
@@ -157,6 +175,7 @@ async def held(connection: Connection, user: UUID) -> Holdings:
         offset=one(Offset, await connection.fetch(READ_OFFSET, user)),
         interests=every(Interest, await connection.fetch(READ_INTERESTS, user)),
         shadow=one(Shadow, await connection.fetch(READ_SHADOW, user)),
+        copy=await _copied(connection, user),
         exposures=every(Exposure, await connection.fetch(READ_EXPOSURES, user)),
         failure=one(Failure, await connection.fetch(READ_FAILURE, user)),
         due=tuple(row["reason"] for row in await connection.fetch(READ_DUE, user)),
@@ -164,3 +183,9 @@ async def held(connection: Connection, user: UUID) -> Holdings:
         recorded=await read_recorded(connection, user),
         erasure=await read_erasure(connection, user),
     )
+
+
+async def _copied(connection: Connection, user: UUID) -> Copied | None:
+    if not await connection.fetchval(HAS_COPY):
+        return None
+    return one(Copied, await connection.fetch(READ_COPY, user))
