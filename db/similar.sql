@@ -58,6 +58,15 @@ CREATE INDEX IF NOT EXISTS user_neighbours_embedding
   ON embedding.user_neighbours USING hnsw (embedding vector_ip_ops);
 
 REVOKE ALL ON embedding.user_neighbours, embedding.neighbours_due FROM PUBLIC;
+-- Where db/roles.sql was applied; applied later, it grants the same.
+DO $$
+BEGIN
+  IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'user_embeddings') THEN
+    GRANT SELECT, INSERT, UPDATE, DELETE ON embedding.user_neighbours TO user_embeddings;
+    GRANT SELECT, DELETE ON embedding.neighbours_due TO user_embeddings;
+  END IF;
+END
+$$;
 
 COMMIT;
 

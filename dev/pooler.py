@@ -15,11 +15,11 @@ START_SECONDS = 10.0
 STOP_SECONDS = 5.0
 LOOK_SECONDS = 0.01
 
-# Whoever comes is let in as postgres, also to the console (the database pgbouncer). Server
+# Whoever comes is let in as one role, also to the console (the database pgbouncer). Server
 # connections take turns: a client hardly ever meets the same one twice.
 SETTINGS = """\
 [databases]
-* = host={server} port=5432 user=postgres
+* = host={server} port=5432 user={user}
 
 [pgbouncer]
 unix_socket_dir = {folder}
@@ -42,20 +42,21 @@ class Pooler:
     @classmethod
     @asynccontextmanager
     async def start(
-        cls, server: Path, *, pool_size: int, server_lifetime: int = 3600
+        cls, server: Path, *, pool_size: int, server_lifetime: int = 3600, user: str = "postgres"
     ) -> AsyncIterator[Self]:
         """Stand in front of the socket `server` within the block.
 
         A database gets up to `pool_size` server connections, each replaced after `server_lifetime`
-        seconds (0: after one transaction). RuntimeError, with all that pgbouncer said, where it
-        does not start or does not live as long as the block; FileNotFoundError without pgbouncer.
+        seconds (0: after one transaction); all of them are `user`'s. RuntimeError, with all that
+        pgbouncer said, where it does not start or does not live as long as the block;
+        FileNotFoundError without pgbouncer.
         """
         program = installed()
         if program is None:
             raise FileNotFoundError("expected pgbouncer to be installed")
         with tempfile.TemporaryDirectory(prefix="pooler-") as name:
             folder = Path(name)
-            owner = _prepare(folder, server, pool_size, server_lifetime)
+            owner = _prepare(folder, server, pool_size, server_lifetime, user)
             with (folder / "log").open("wb") as log:
                 process = await asyncio.create_subprocess_exec(
                     program,
@@ -83,7 +84,9 @@ def installed() -> str | None:
     return shutil.which("pgbouncer", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")
 
 
-def _prepare(folder: Path, server: Path, pool_size: int, server_lifetime: int) -> os.stat_result:
+def _prepare(
+    folder: Path, server: Path, pool_size: int, server_lifetime: int, user: str
+) -> os.stat_result:
     """Write the settings; return whom pgbouncer runs as, for it refuses to run as root."""
     owner = server.stat()  # nobody else gets to the socket
     (folder / "pgbouncer.ini").write_text(
@@ -92,6 +95,7 @@ def _prepare(folder: Path, server: Path, pool_size: int, server_lifetime: int) -
             folder=folder,
             pool_size=pool_size,
             server_lifetime=server_lifetime,
+            user=user,
         )
     )
     os.chown(folder, owner.st_uid, owner.st_gid)

@@ -63,8 +63,8 @@ class Postgres:
             raise RuntimeError("expected a server on a unix socket, it has none")
         return path
 
-    def url(self, database: str) -> str:
-        return f"postgresql://postgres@/{quote(database, safe='')}?host={self.socket.parent}"
+    def url(self, database: str, user: str = "postgres") -> str:
+        return f"postgresql://{user}@/{quote(database, safe='')}?host={self.socket.parent}"
 
     async def create(self, database: str, template: str | None = None) -> str:
         """Create `database`, as a copy of `template` if given (about 15 ms), and return its URL.

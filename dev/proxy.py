@@ -45,8 +45,8 @@ class Proxy:
                 await asyncio.gather(*proxy._tasks, return_exceptions=True)
                 await server.wait_closed()
 
-    def url(self, database: str) -> str:
-        return f"postgresql://postgres@/{database}?host={self._folder}"
+    def url(self, database: str, user: str = "postgres") -> str:
+        return f"postgresql://{user}@/{database}?host={self._folder}"
 
     def cut(self) -> None:
         """Break every open connection, on both sides."""

@@ -12,7 +12,12 @@ from dev.upstash import Upstash
 from dev.valkey import Valkey
 
 ROOT = Path(__file__).parent.parent
-SQL = tuple(ROOT / "db" / name for name in ("platform.sql", "schema.sql", "indexes.sql"))
+SQL = (
+    *(ROOT / "db" / name for name in ("platform.sql", "schema.sql", "indexes.sql", "roles.sql")),
+    ROOT / "dev" / "logins.sql",
+)
+LOGIN = "functions"
+"""Whom the functions log in as."""
 REDIS_TOKEN = "local-redis-token"
 API_TOKEN = "local-api-token"
 ADMIN_TOKEN = "local-admin-token"

@@ -15,7 +15,7 @@ from valkey.asyncio import Valkey as Redis
 
 from dev.postgres import Postgres
 from dev.proxy import Proxy
-from dev.stack import ROOT, SQL, Stack, running
+from dev.stack import LOGIN, SQL, Stack, running
 from dev.valkey import Valkey
 from lib.qstash.queue import Queue
 from lib.settings import QueueSettings
@@ -27,10 +27,15 @@ settings.register_profile(
 )
 settings.load_profile("untimed")
 
+HERE = Path(__file__).parent
+BROWSERS = HERE / "browsers.sql"
 PLATFORMS = {
     "tables": SQL,
     # pgvector in a schema of its own; posts, embeddings and log are views over other names
-    "views": (Path(__file__).parent / "platform_views.sql", ROOT / "db" / "schema.sql"),
+    "views": (
+        HERE / "platform_views.sql",
+        *(file for file in SQL if file.name not in {"platform.sql", "indexes.sql"}),
+    ),
 }
 
 
@@ -54,12 +59,12 @@ def templates() -> set[str]:
 
 @pytest.fixture(scope="session")
 def template(postgres: Postgres, platform: str, templates: set[str]) -> str:
-    """A database that has every file of db/ applied and no rows."""
+    """A database that browsers would see, as on Supabase, with the files of db/ and no rows."""
     name = f"template_{platform}"
 
     async def prepare() -> None:
         await postgres.create(name)
-        await postgres.apply(name, *PLATFORMS[platform])
+        await postgres.apply(name, BROWSERS, *PLATFORMS[platform])
 
     if name not in templates:
         asyncio.run(prepare())
@@ -80,10 +85,17 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture
-async def database_url(postgres: Postgres, template: str) -> AsyncIterator[str]:
+async def owner_url(postgres: Postgres, template: str) -> AsyncIterator[str]:
+    """The test's database, for the owner of its tables."""
     name = f"test_{uuid4().hex}"
     yield await postgres.create(name, template)
     await postgres.drop(name)
+
+
+@pytest.fixture
+def database_url(postgres: Postgres, owner_url: str) -> str:
+    """The same database, for the functions and commands: with the rights of db/roles.sql."""
+    return postgres.url(urlsplit(owner_url).path[1:], LOGIN)
 
 
 @pytest.fixture(scope="session")
@@ -110,8 +122,8 @@ async def redis(valkey_empty: Valkey) -> AsyncIterator[Redis]:
 
 
 @pytest.fixture
-async def connection(database_url: str) -> AsyncIterator[asyncpg.Connection]:
-    opened = await connect(database_url)
+async def connection(owner_url: str) -> AsyncIterator[asyncpg.Connection]:
+    opened = await connect(owner_url)
     yield opened
     await opened.close()
 
@@ -144,7 +156,7 @@ async def start(database_url: str, valkey_empty: Valkey) -> AsyncIterator[Start]
         async def begin(
             settings: dict[str, str] | None = None, *, proxy: Proxy | None = None, **options: Any
         ) -> Stack:
-            url = proxy.url(urlsplit(database_url).path[1:]) if proxy else database_url
+            url = proxy.url(urlsplit(database_url).path[1:], LOGIN) if proxy else database_url
             stack = await parts.enter_async_context(running(url, valkey_empty, settings, **options))
             stacks.append(stack)
             return stack

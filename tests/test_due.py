@@ -381,9 +381,9 @@ async def test_user_deleted_by_sql_loses_the_key_at_the_next_run(
 
 
 @pytest.fixture
-async def other(database_url: str) -> AsyncIterator[Connection]:
+async def other(owner_url: str) -> AsyncIterator[Connection]:
     """A second connection, which waits for no lock."""
-    opened = await connect(database_url)
+    opened = await connect(owner_url)
     await opened.execute("SET lock_timeout = '1s'")
     yield opened
     await opened.close()

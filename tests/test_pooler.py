@@ -24,7 +24,7 @@ from dev.pooler import Pooler, installed
 from dev.postgres import Postgres
 from dev.proxy import Proxy
 from dev.qstash import Delivery
-from dev.stack import SQL
+from dev.stack import LOGIN, SQL
 from lib.errors import Unavailable
 from lib.settings import DatabaseSettings
 from lib.store import database as store
@@ -42,7 +42,9 @@ EITHER = pytest.mark.parametrize("pooler", [TURNS, ONCE], indirect=True, ids=["t
 @pytest.fixture
 async def pooler(postgres: Postgres, request: pytest.FixtureRequest) -> AsyncIterator[Pooler]:
     lifetime = getattr(request, "param", TURNS)
-    async with Pooler.start(postgres.socket, pool_size=2, server_lifetime=lifetime) as pooler:
+    async with Pooler.start(
+        postgres.socket, pool_size=2, server_lifetime=lifetime, user=LOGIN
+    ) as pooler:
         yield pooler
 
 
@@ -225,10 +227,15 @@ VALUES: dict[str, Callable[[Random], object]] = {
 
 
 async def write(connection: store.Connection, random: Random) -> None:
-    user = UUID(int=random.getrandbits(128))
-    assert await connection.execute("INSERT INTO users VALUES ($1)", user) == "INSERT 0 1"
-    assert await connection.fetchval("SELECT id FROM users WHERE id = $1", user) == user
-    assert await connection.fetchrow("DELETE FROM users WHERE id = $1 RETURNING 1", user) == (1,)
+    post = UUID(int=random.getrandbits(128))
+    assert await connection.execute(INSERT, post) == "INSERT 0 1"
+    assert await connection.fetchval(SELECT, post) == post
+    assert await connection.fetchrow(DELETE, post) == (1,)
+
+
+INSERT = "INSERT INTO embedding.post_popularity VALUES ($1, 0)"
+SELECT = "SELECT post_id FROM embedding.post_popularity WHERE post_id = $1"
+DELETE = "DELETE FROM embedding.post_popularity WHERE post_id = $1 RETURNING 1"
 
 
 async def fail(connection: store.Connection, random: Random) -> None:
@@ -310,7 +317,7 @@ async def ask(database: Database, query: str, value: object, seconds: float = 10
 async def test_statement_that_says_its_types_outlives_those_of_the_columns(
     connection: Connection, url: str, kind: str
 ):
-    await connection.execute("CREATE TABLE changing (n INTEGER)")
+    await connection.execute("CREATE TABLE changing (n INTEGER); GRANT ALL ON changing TO PUBLIC")
     query = "INSERT INTO changing VALUES ($1::INTEGER) RETURNING n::INTEGER"
     async with instances(url) as databases:
         for database in databases:

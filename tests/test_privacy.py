@@ -18,7 +18,7 @@ from dev import upstash
 from dev.pooler import Pooler, installed
 from dev.postgres import Postgres
 from dev.proxy import Proxy
-from dev.stack import Stack
+from dev.stack import LOGIN, Stack
 from lib.cache import Cache, key
 from lib.commands import users as commands
 from lib.errors import SettingError, Unavailable
@@ -410,7 +410,9 @@ async def url(
     elif installed() is None:
         pytest.skip("pgbouncer is not installed")
     else:
-        async with Pooler.start(postgres.socket, pool_size=2, server_lifetime=0) as pooler:
+        async with Pooler.start(
+            postgres.socket, pool_size=2, server_lifetime=0, user=LOGIN
+        ) as pooler:
             yield pooler.url(urlsplit(database_url).path[1:])
 
 

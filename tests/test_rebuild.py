@@ -15,7 +15,7 @@ from asyncpg import Connection
 from valkey.asyncio import Valkey as Redis
 
 from dev.proxy import Proxy
-from dev.stack import ROOT, Stack
+from dev.stack import LOGIN, ROOT, Stack
 from lib.commands.rebuild import USERS
 from lib.embedding.schemes import BASELINE, DECAY, Scheme
 from tests.conftest import Start, trigger
@@ -189,7 +189,7 @@ async def test_rebuild_killed_at_any_statement_goes_on_where_it_stopped(
 ):
     """SIGKILL before the first statement, then before the second of another process, and so on."""
     await inhabit(connection, USERS + 1000)
-    url = proxy.url(database_url.rpartition("?")[0].rpartition("/")[2])
+    url = proxy.url(database_url.rpartition("?")[0].rpartition("/")[2], LOGIN)
     looked_at = []
     for victim in count(1):
         killed = await rebuild_until(proxy, url, victim)

@@ -15,7 +15,7 @@ from dev.demo.failure import Failure
 from dev.demo.servers import Servers
 from dev.load import load
 from dev.qstash import Broker
-from dev.stack import ANY, ROOT, SQL, Ports, Stack, running
+from dev.stack import ANY, LOGIN, ROOT, SQL, Ports, Stack, running
 from dev.world import World
 from lib.settings import table
 
@@ -52,7 +52,8 @@ async def opened(
         parts.callback(connection.terminate)
         await load(connection, world, table.MODEL_VERSION.load(settings))
         await connection.execute("ANALYZE")
-        stack = await parts.enter_async_context(running(url, valkey, settings, ports=ports))
+        login = postgres.url(DATABASE, LOGIN)
+        stack = await parts.enter_async_context(running(login, valkey, settings, ports=ports))
         yield Platform(postgres.psql, redis, stack, connection)
 
 

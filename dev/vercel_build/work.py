@@ -9,7 +9,7 @@ import httpx
 
 from dev.load import load
 from dev.postgres import Postgres
-from dev.stack import SQL, Stack, running
+from dev.stack import LOGIN, SQL, Stack, running
 from dev.valkey import Valkey
 from dev.vercel_build.build import Build
 from dev.vercel_build.check import Finding
@@ -32,7 +32,8 @@ async def work(build: Build) -> list[Finding]:
         try:
             await load(connection, invent(datetime.now(UTC), users=50), model)
             names = tuple(bundle.route.removeprefix("/") for bundle in build.bundles)
-            async with running(url, valkey, root=build.functions, bundles=names) as stack:
+            login = postgres.url("bundle", LOGIN)
+            async with running(login, valkey, root=build.functions, bundles=names) as stack:
                 refusals = [await _refuses(stack, bundle.route) for bundle in build.bundles]
                 return [*refusals, await _works(stack, connection)]
         finally:

@@ -18,6 +18,7 @@ from pgvector import Vector
 
 from dev.proxy import Proxy
 from dev.serve import serve
+from dev.stack import LOGIN
 from dev.upstash import Upstash
 from dev.valkey import Valkey
 from lib.recommend.services import Patience, Readers
@@ -64,7 +65,7 @@ async def reads(database_url: str, valkey_empty: Valkey, proxy: Proxy) -> AsyncI
     upstash = Upstash(valkey_empty.address, token=REDIS_TOKEN)
     async with serve(upstash.app) as url:
         environ = {
-            "DATABASE_URL": proxy.url(urlsplit(database_url).path[1:]),
+            "DATABASE_URL": proxy.url(urlsplit(database_url).path[1:], LOGIN),
             "UPSTASH_REDIS_REST_URL": url,
             "UPSTASH_REDIS_REST_TOKEN": REDIS_TOKEN,
             "API_TOKEN": "reads",

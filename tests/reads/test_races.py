@@ -35,6 +35,7 @@ class Rival:
     """Whoever changes a vector, first in Postgres, then in Redis, by ways of its own."""
 
     services: Services
+    platform: Connection
 
     async def write(self, user: UUID, seed: int) -> None:
         async with self.services.database.connection() as connection:
@@ -52,8 +53,7 @@ class Rival:
         await self.write(user, seed)
 
     async def delete(self, user: UUID, _: int) -> None:
-        async with self.services.database.connection() as connection:
-            await connection.execute("DELETE FROM users WHERE id = $1", user)
+        await self.platform.execute("DELETE FROM users WHERE id = $1", user)
 
     async def settle(self, user: UUID) -> None:
         await mirror(self.services, [user])
@@ -65,7 +65,7 @@ class Rival:
 
 @pytest.fixture
 async def rival(
-    reads: Reads, database_url: str, valkey_empty: Valkey, mode: CacheMode
+    reads: Reads, connection: Connection, database_url: str, valkey_empty: Valkey, mode: CacheMode
 ) -> AsyncIterator[Rival]:
     beside = Upstash(valkey_empty.address, token=REDIS_TOKEN)
     async with serve(beside.app) as url:
@@ -79,7 +79,7 @@ async def rival(
                 "APP_URL": "https://app.example",
             }
         )
-        yield Rival(services)
+        yield Rival(services, connection)
         await services.close()
         await beside.close()
 

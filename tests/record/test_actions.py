@@ -10,6 +10,7 @@ import asyncpg
 import pytest
 
 from dev.proxy import Proxy
+from dev.stack import LOGIN
 from lib.errors import Invalid, Unavailable
 from lib.record import Action, Logged, Rejection, log_actions
 from lib.settings import DatabaseSettings
@@ -101,7 +102,9 @@ async def test_call_cut_off_after_it_was_logged_may_come_again(
     database_url: str, database: Database, connection: asyncpg.Connection, proxy: Proxy
 ):
     """The connection breaks before the answer is through: an event is in the log once."""
-    through = Database(DatabaseSettings(proxy.url(urlsplit(database_url).path[1:]), pooled=True))
+    through = Database(
+        DatabaseSettings(proxy.url(urlsplit(database_url).path[1:], LOGIN), pooled=True)
+    )
     action = Action(A, POST, "like_post", event_id="x")
     try:
         async with connection.transaction():

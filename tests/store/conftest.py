@@ -9,6 +9,7 @@ import asyncpg
 import pytest
 
 from dev.postgres import Postgres
+from dev.stack import LOGIN
 from lib.settings import DatabaseSettings
 from lib.store.database import Database
 from lib.store.runs import Run, find_run
@@ -16,17 +17,24 @@ from tests.scene import connect
 
 
 @pytest.fixture(scope="session")
-def shared_url(postgres: Postgres, template: str) -> Iterator[str]:
-    """Where the database is in which nobody commits."""
+def shared(postgres: Postgres, template: str) -> Iterator[str]:
+    """Name the database in which nobody commits."""
     name = f"shared_{uuid4().hex}"
-    yield asyncio.run(postgres.create(name, template))
+    asyncio.run(postgres.create(name, template))
+    yield name
     asyncio.run(postgres.drop(name))
 
 
 @pytest.fixture
-async def connection(shared_url: str) -> AsyncIterator[asyncpg.Connection]:
-    """Lend a connection in a transaction that is rolled back."""
-    opened = await connect(shared_url)
+def shared_url(postgres: Postgres, shared: str) -> str:
+    """Where it is, for a function."""
+    return postgres.url(shared, LOGIN)
+
+
+@pytest.fixture
+async def connection(postgres: Postgres, shared: str) -> AsyncIterator[asyncpg.Connection]:
+    """Lend the owner's connection in a transaction that is rolled back."""
+    opened = await connect(postgres.url(shared))
     undone = opened.transaction()
     await undone.start()
     yield opened
@@ -35,9 +43,9 @@ async def connection(shared_url: str) -> AsyncIterator[asyncpg.Connection]:
 
 
 @pytest.fixture
-async def own(database_url: str) -> AsyncIterator[asyncpg.Connection]:
-    """Lend a connection to a database of the test's own."""
-    opened = await connect(database_url)
+async def own(owner_url: str) -> AsyncIterator[asyncpg.Connection]:
+    """Lend the owner's connection to a database of the test's own."""
+    opened = await connect(owner_url)
     yield opened
     await opened.close()
 

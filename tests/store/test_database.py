@@ -8,6 +8,7 @@ import pytest
 from pgvector import Vector
 
 from dev.proxy import Proxy
+from dev.stack import LOGIN
 from lib.errors import EmbeddingError
 from lib.store.database import DATA_ERRORS, Connection, Database
 from tests.scene import connect
@@ -23,7 +24,7 @@ async def other(shared_url: str) -> AsyncIterator[asyncpg.Connection]:
 
 
 def through(proxy: Proxy, shared_url: str) -> str:
-    return proxy.url(urlsplit(shared_url).path[1:])
+    return proxy.url(urlsplit(shared_url).path[1:], LOGIN)
 
 
 async def test_nothing_is_opened_before_it_is_used(proxy: Proxy, shared_url: str):
@@ -112,9 +113,12 @@ async def test_idle_connection_that_broke_is_replaced(
         ("SELECT $1::INTEGER", [2**40]),
         ("SELECT '[1,2]'::vector(3)", []),
         ("SELECT $1::vector::vector(3)", [Vector([1, 2])]),
-        ("INSERT INTO users VALUES ($1), ($1)", [UUID(int=1)]),
+        (
+            "INSERT INTO embedding.mean_checks SELECT $1, now(), n FROM generate_series(1, 2) n",
+            ["model"],
+        ),
         ("INSERT INTO user_embeddings (user_id, model_version) VALUES ($1, '')", [UUID(int=1)]),
-        ("INSERT INTO users VALUES (NULL)", []),
+        ("INSERT INTO embedding.erasures (user_id) VALUES (NULL)", []),
     ],
     ids=[
         "division by zero",

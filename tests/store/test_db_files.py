@@ -10,32 +10,16 @@ import pytest
 
 from dev.postgres import Postgres
 from dev.stack import ROOT
+from tests.conftest import BROWSERS as SUPABASE
 from tests.conftest import PLATFORMS
 from tests.scene import connect
 
-SQL = PLATFORMS["tables"]
-PLATFORM, SCHEMA, INDEXES = SQL
+PLATFORM, SCHEMA, INDEXES, ROLES, _ = SQL = PLATFORMS["tables"]
 TRIGGERS = ROOT / "db" / "triggers.sql"
+SIMILAR = ROOT / "db" / "similar.sql"
 BROWSERS = ("anon", "authenticated")
 
-# What Supabase does before anybody comes: what is made in `public` is for browsers.
-LIKE_SUPABASE = """
-DO $$
-DECLARE
-  browser TEXT;
-BEGIN
-  FOREACH browser IN ARRAY ARRAY['anon', 'authenticated'] LOOP
-    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = browser) THEN
-      EXECUTE format('CREATE ROLE %I', browser);
-    END IF;
-    EXECUTE format('GRANT USAGE ON SCHEMA public TO %I', browser);
-    EXECUTE format('ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT ALL ON TABLES TO %I', browser);
-  END LOOP;
-END
-$$;
-CREATE SCHEMA extensions;
-CREATE EXTENSION vector SCHEMA extensions;
-"""
+EXTENSIONS = "CREATE SCHEMA extensions; CREATE EXTENSION vector SCHEMA extensions"
 
 
 @pytest.fixture
@@ -50,7 +34,7 @@ async def empty(postgres: Postgres) -> AsyncIterator[str]:
 @pytest.fixture
 def supabase_file(tmp_path: Path) -> Path:
     file = tmp_path / "supabase.sql"
-    file.write_text(LIKE_SUPABASE)
+    file.write_text(f"{SUPABASE.read_text()} {EXTENSIONS}")
     return file
 
 
@@ -78,10 +62,14 @@ async def described(connection: asyncpg.Connection) -> set[tuple[object, ...]]:
         " FROM pg_constraint WHERE conrelid >= 16384"
         " UNION ALL"
         " SELECT 'rights', oid::REGCLASS::TEXT, relacl::TEXT, '' FROM pg_class"
-        " WHERE oid >= 16384 AND relkind = 'r'"
+        " WHERE oid >= 16384 AND relkind IN ('r', 'v', 'S')"
         " UNION ALL"
         " SELECT 'trigger', tgrelid::REGCLASS::TEXT, pg_get_triggerdef(oid), tgenabled::TEXT"
         " FROM pg_trigger WHERE NOT tgisinternal"
+        " UNION ALL"
+        " SELECT 'policy', polrelid::REGCLASS::TEXT, polname::TEXT,"
+        " concat_ws(' ', polcmd, polroles::REGROLE[], pg_get_expr(polqual, polrelid),"
+        " pg_get_expr(polwithcheck, polrelid)) FROM pg_policy"
         " UNION ALL"
         " SELECT 'function', oid::REGPROCEDURE::TEXT, pg_get_functiondef(oid), proacl::TEXT"
         " FROM pg_proc WHERE pronamespace = 'embedding'::REGNAMESPACE"
@@ -113,7 +101,7 @@ async def fresh(
 async def test_files_can_be_applied_again_and_change_nothing(postgres: Postgres, fresh: str):
     once = await apply_and_describe(postgres, fresh, *SQL)
     assert len(once) > 80
-    for again in ((PLATFORM,), (SCHEMA,), (INDEXES,), (SCHEMA, SCHEMA), SQL):
+    for again in ((PLATFORM,), (SCHEMA,), (INDEXES,), (ROLES,), (SCHEMA, SCHEMA), SQL):
         assert await apply_and_describe(postgres, fresh, *again) == once
 
 
@@ -124,6 +112,21 @@ async def test_triggers_can_be_applied_again_and_change_nothing(postgres: Postgr
     assert added == {"function": 4, "trigger": 4, "index": 1, "column": 2}
     for again in ((TRIGGERS,), (SCHEMA,), (*SQL, TRIGGERS)):
         assert await apply_and_describe(postgres, fresh, *again) == once
+
+
+async def test_copy_can_be_made_again_and_changes_nothing(postgres: Postgres, fresh: str):
+    without = await apply_and_describe(postgres, fresh, *SQL)
+    once = await apply_and_describe(postgres, fresh, SIMILAR)
+    assert without < once
+    for again in ((SIMILAR,), (SCHEMA,), (*SQL, SIMILAR), (ROLES,)):
+        assert await apply_and_describe(postgres, fresh, *again) == once
+
+
+async def test_files_can_be_applied_again_where_there_are_views(postgres: Postgres, empty: str):
+    _, *again = PLATFORMS["views"]
+    once = await apply_and_describe(postgres, empty, *PLATFORMS["views"], SIMILAR)
+    for files in (again, (SIMILAR,), (ROLES,), (*again, SIMILAR)):
+        assert await apply_and_describe(postgres, empty, *files) == once
 
 
 async def test_triggers_on_views_are_refused_and_leave_nothing(postgres: Postgres, empty: str):
@@ -148,7 +151,7 @@ async def test_work_list_of_an_earlier_version_is_brought_up_to_date(
         "REVOKE ALL ON embedding.due FROM PUBLIC;"
         "INSERT INTO embedding.due VALUES (gen_random_uuid(), 'rebuild')"
     )
-    assert await apply_and_describe(postgres, fresh, SCHEMA) == wanted
+    assert await apply_and_describe(postgres, fresh, SCHEMA, ROLES) == wanted
     await connection.execute(
         "INSERT INTO embedding.due (user_id, reason) SELECT user_id, reason FROM embedding.due"
     )

@@ -193,10 +193,10 @@ async def test_refresh_leaves_it_to_whoever_is_at_it_already(
 
 
 async def test_refresh_waits_for_an_erasure_under_way_and_leaves_the_user_out(
-    connection: asyncpg.Connection, database_url: str
+    connection: asyncpg.Connection, owner_url: str
 ):
     users = await store(connection, units(3))
-    other = await asyncpg.connect(database_url)
+    other = await asyncpg.connect(owner_url)
     erasing = other.transaction()
     await erasing.start()
     await other.execute("DELETE FROM user_embeddings WHERE user_id = $1", users[1])

@@ -56,7 +56,7 @@ async def test_wrong_database_is_unavailable(postgres: Postgres):
 
 
 async def test_wrong_role_is_unavailable(shared_url: str):
-    url = shared_url.replace("postgres@", f"nobody:{CANARY}@")
+    url = shared_url.replace("functions@", f"nobody:{CANARY}@")
     async with opened(url) as database:
         assert "nobody" in await unavailable(one(database))
 
@@ -71,7 +71,7 @@ async def test_too_many_connections_are_unavailable(shared_url: str, role: str):
 
 async def assert_refused(shared_url: str, role: str, password: str, kind: str) -> None:
     """Hold that a role is refused; a reload takes the server a moment."""
-    url = shared_url.replace("postgres@", f"{role}:{password}@")
+    url = shared_url.replace("functions@", f"{role}:{password}@")
     async with opened(url) as database, asyncio.timeout(10):
         for _ in range(100):
             if kind in await unavailable(one(database)):

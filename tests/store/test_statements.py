@@ -1,9 +1,7 @@
 """SQL is written down as it runs: constants of lib.store, and values as parameters."""
 
 import ast
-import re
 from collections.abc import Iterator
-from importlib import import_module
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -11,20 +9,15 @@ import asyncpg
 import pytest
 
 from dev.postgres import Postgres
+from tests.store.statements import SQL, STORE, statements
 
 ROOT = Path(__file__).parents[2]
-STORE = sorted(ROOT.glob("lib/store/*.py"))
 ELSEWHERE = [
     *(path for path in ROOT.glob("lib/**/*.py") if path not in STORE),
     *ROOT.glob("api/**/*.py"),
     ROOT / "schedule.py",
 ]
 RUNS = {"cursor", "execute", "executemany", "fetch", "fetchmany", "fetchrow", "fetchval", "prepare"}
-SQL = re.compile(
-    r"\s*(SELECT|INSERT|UPDATE|DELETE|MERGE|WITH|CREATE|ALTER|DROP|TRUNCATE|GRANT|REVOKE|SET|COPY"
-    r"|CALL|DO|EXPLAIN|VACUUM|LOCK|VALUES|TABLE|BEGIN|LISTEN|NOTIFY|FROM|WHERE|ORDER BY|LIMIT|AND"
-    r"|OR|JOIN|ON CONFLICT|RETURNING)\b"
-)
 
 
 def offences(source: str) -> Iterator[str]:
@@ -116,18 +109,12 @@ async def test_statement_settles_the_types_of_its_arguments_and_results(
     """What is remembered of it must stay true, whatever becomes of the platform's columns."""
     await postgres.apply(urlsplit(database_url).path[1:], ROOT / "db" / "similar.sql")
     connection = own
-    statements = [
-        value
-        for path in STORE
-        if path.stem != "__init__"
-        for name, value in vars(import_module(f"lib.store.{path.stem}")).items()
-        if name.isupper() and isinstance(value, str) and SQL.match(value)
-    ]
-    assert len(statements) > 20
-    before = [await described(connection, statement) for statement in statements]
+    texts = list(statements().values())
+    assert len(texts) > 20
+    before = [await described(connection, statement) for statement in texts]
     assert None not in before
     await connection.execute("ALTER TABLE action_log ALTER id DROP IDENTITY;" + CHANGED)
-    for statement, types in zip(statements, before, strict=True):
+    for statement, types in zip(texts, before, strict=True):
         assert await described(connection, statement) in (types, None), statement
 
 
