@@ -182,6 +182,24 @@ CREATE TABLE IF NOT EXISTS embedding.erasures (
   opted_out BOOLEAN NOT NULL
 );
 
+-- An earlier version kept the log's last id instead.
+DO $$
+BEGIN
+  IF EXISTS (
+    SELECT FROM pg_attribute
+    WHERE attrelid = 'embedding.erasures'::REGCLASS AND attname = 'last_action' AND NOT attisdropped
+  ) THEN
+    ALTER TABLE embedding.erasures ADD COLUMN ahead TIMESTAMPTZ[];
+    UPDATE embedding.erasures SET ahead = ARRAY(
+      SELECT created_at
+      FROM action_log
+      WHERE action_log.user_id = erasures.user_id AND created_at > erased_at AND action_log.id <= last_action
+    );
+    ALTER TABLE embedding.erasures ALTER COLUMN ahead SET NOT NULL, DROP COLUMN last_action;
+  END IF;
+END
+$$;
+
 -- Those of the users of whom nothing may be written that was read when their erasure was as `seen`. It waits for an
 -- erasure under way, and erasures wait until the transaction that asked has ended: nothing slips in between. Times do
 -- not tell: what was read after the erasure's own time may not have seen it yet.
