@@ -53,6 +53,7 @@ def is_sql(node: ast.AST) -> bool:
     )
 
 
+@pytest.mark.fault(24)
 @pytest.mark.parametrize("path", STORE, ids=lambda path: path.name)
 def test_statement_is_a_constant_and_its_values_are_parameters(path: Path):
     assert not list(offences(path.read_text()))
@@ -83,6 +84,7 @@ def test_constant_with_parameters_is_no_offence():
     assert not list(offences('A = "SELECT $1"\nasync def f(c, x): await c.fetch(A, x)'))
 
 
+@pytest.mark.fault(24)
 def test_sql_is_nowhere_but_in_the_store():
     assert len(STORE) > 5
     assert len(ELSEWHERE) > 25
