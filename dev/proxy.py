@@ -1,21 +1,62 @@
-"""A Unix socket in front of Postgres's own, that counts, watches, delays and cuts connections."""
+"""A way to Postgres that counts, watches, delays, stalls, cuts and resets connections.
+
+It stands in front of Postgres's own Unix socket and is reached by one, or by TCP.
+"""
 
 import asyncio
+import socket
+import struct
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from dev.frames import Frames
+
 CHUNK = 262_144  # bytes
-ENCRYPTION = {80877103, 80877104}  # SSLRequest, GSSENCRequest: the startup packet comes after them
+READY = b"Z\0\0\0\5"  # ReadyForQuery up to its state: all that came before is done, and stays
+AT_ONCE = struct.pack("ii", 1, 0)  # SO_LINGER: closing sends RST
+
+
+class LoseAnswer(Exception):
+    """Raised by `on_message`: this message and what follows is done, and the answer is lost.
+
+    Nothing comes back from here on; once the server is ready for another query, and so has
+    committed whatever ends with this one, the connection is cut.
+    """
+
+
+@dataclass
+class Limit:
+    """How many more bytes pass on one way, over all connections; None is any number."""
+
+    left: int | None = None
+
+    def take(self, data: bytes) -> bytes:
+        """Return what of `data` may pass."""
+        if self.left is not None:
+            data = data[: self.left]
+            self.left -= len(data)
+        return data
+
+
+@dataclass
+class Link:
+    """One connection's state; `lost`: its answers go nowhere."""
+
+    lost: bool = False
+    tail: bytes = b""
 
 
 class Proxy:
     """Forwards connections; what is set on it holds at once, also for those that are open.
 
     `on_message(type, payload)` is awaited for every message of a client after its startup packet,
-    before it is forwarded and after all earlier ones were. What it raises ends the connection.
+    before it is forwarded and after all earlier ones were. It may raise LoseAnswer; whatever else
+    it raises ends the connection. Whoever would pass more than `forth` and `back` let is cut in mid
+    message.
     """
 
     def __init__(self, upstream: Path, folder: Path) -> None:
@@ -23,8 +64,13 @@ class Proxy:
         self.connections = 0  # ever made, refused ones included
         self.delay = 0.0  # seconds before each burst of messages is forwarded
         self.refuse = False
+        self.forth = Limit()
+        self.back = Limit()
         self._upstream = upstream
         self._folder = folder
+        self._port = 0
+        self._flowing = asyncio.Event()
+        self._flowing.set()
         self._ends: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -34,24 +80,47 @@ class Proxy:
         """Stand in front of the socket `upstream` within the block."""
         with tempfile.TemporaryDirectory(prefix="proxy-") as folder:
             proxy = cls(upstream, Path(folder))
-            server = await asyncio.start_unix_server(proxy._accept, f"{folder}/.s.PGSQL.5432")
+            local = await asyncio.start_unix_server(proxy._accept, f"{folder}/.s.PGSQL.5432")
+            remote = await asyncio.start_server(proxy._accept, "127.0.0.1", 0)
+            proxy._port = remote.sockets[0].getsockname()[1]
             try:
                 yield proxy
             finally:
-                server.close()
+                for server in (local, remote):
+                    server.close()
                 proxy.cut()
                 for task in proxy._tasks:
                     task.cancel()
                 await asyncio.gather(*proxy._tasks, return_exceptions=True)
-                await server.wait_closed()
+                for server in (local, remote):
+                    await server.wait_closed()
 
     def url(self, database: str, user: str = "postgres") -> str:
         return f"postgresql://{user}@/{database}?host={self._folder}"
+
+    def tcp_url(self, database: str) -> str:
+        return f"postgresql://postgres@127.0.0.1:{self._port}/{database}"
 
     def cut(self) -> None:
         """Break every open connection, on both sides."""
         for end in self._ends:
             end.transport.abort()
+
+    def reset(self) -> None:
+        """Break every open connection; whoever came by TCP is told by RST, not by an end."""
+        for end in self._ends:
+            own = end.get_extra_info("socket")
+            if own.family == socket.AF_INET:
+                own.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, AT_ONCE)
+        self.cut()
+
+    def stall(self) -> None:
+        """Go on taking bytes, and connections, and pass nothing on in either way until `heal`."""
+        self._flowing.clear()
+
+    def heal(self) -> None:
+        """Pass on what has waited, and whatever comes."""
+        self._flowing.set()
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
@@ -70,9 +139,10 @@ class Proxy:
                 answers, server = await asyncio.open_unix_connection(self._upstream)
                 ends.append(server)
                 self._ends.add(server)
+                link = Link()
                 async with asyncio.TaskGroup() as both:
-                    both.create_task(self._forth(reader, server))
-                    both.create_task(_back(answers, writer))
+                    both.create_task(self._forth(reader, server, link))
+                    both.create_task(self._back(answers, writer, link))
         finally:
             for end in ends:
                 end.close()
@@ -81,54 +151,44 @@ class Proxy:
                     await end.wait_closed()
             self._ends.difference_update(ends)
 
-    async def _forth(self, reader: asyncio.StreamReader, server: asyncio.StreamWriter) -> None:
+    async def _forth(
+        self, reader: asyncio.StreamReader, server: asyncio.StreamWriter, link: Link
+    ) -> None:
         frames = Frames()
         while chunk := await reader.read(CHUNK):
             messages = frames.feed(chunk)
             if self.delay:
                 await asyncio.sleep(self.delay)
             if self.on_message is None:
-                server.write(b"".join(message for _, message in messages))
-            else:
-                for typed, message in messages:
-                    if typed and self.on_message is not None:
+                await self._pass(b"".join(message for _, message in messages), server, self.forth)
+                continue
+            for typed, message in messages:
+                if typed and self.on_message is not None:
+                    try:
                         await self.on_message(message[:1], message[5:])
-                    if server.is_closing():
-                        return
-                    server.write(message)
-            await server.drain()
+                    except LoseAnswer:
+                        link.lost = True
+                if server.is_closing():
+                    return
+                await self._pass(message, server, self.forth)
         server.close()
 
+    async def _back(
+        self, answers: asyncio.StreamReader, writer: asyncio.StreamWriter, link: Link
+    ) -> None:
+        while chunk := await answers.read(CHUNK):
+            if not link.lost:
+                await self._pass(chunk, writer, self.back)
+                continue
+            link.tail = (link.tail + chunk)[-len(READY) - 1 :]
+            if link.tail.startswith(READY):
+                raise ConnectionResetError
+        writer.close()
 
-async def _back(answers: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while chunk := await answers.read(CHUNK):
-        writer.write(chunk)
+    async def _pass(self, data: bytes, writer: asyncio.StreamWriter, limit: Limit) -> None:
+        await self._flowing.wait()
+        allowed = limit.take(data)
+        writer.write(allowed)
         await writer.drain()
-    writer.close()
-
-
-class Frames:
-    """Cuts what a client sends into whole messages."""
-
-    def __init__(self) -> None:
-        self._buffer = bytearray()
-        self._typed = False
-
-    def feed(self, data: bytes) -> list[tuple[bool, bytes]]:
-        """Return the messages that are complete now, each with whether it has a type byte."""
-        self._buffer += data
-        messages = []
-        at = 0
-        while True:
-            length_at = at + self._typed
-            length = int.from_bytes(self._buffer[length_at : length_at + 4])
-            end = length_at + max(length, 4)
-            if end > len(self._buffer):
-                break
-            message = bytes(self._buffer[at:end])
-            messages.append((self._typed, message))
-            if not self._typed:
-                self._typed = int.from_bytes(message[4:8]) not in ENCRYPTION
-            at = end
-        del self._buffer[:at]
-        return messages
+        if len(allowed) < len(data):
+            raise ConnectionResetError

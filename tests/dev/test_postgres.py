@@ -122,3 +122,24 @@ async def test_folder_that_is_given_keeps_its_data(tmp_path: Path):
     with Postgres.start(folder) as server:
         assert await fetch(server, "postgres", "SELECT to_regclass('kept')::text") == "kept"
         assert await fetch(server, "postgres", "SHOW max_connections") == "200"
+
+
+async def test_server_that_died_comes_back_with_all_that_was_committed_and_nothing_else():
+    with Postgres.start() as server:
+        await server.create("crashed")
+        address = server.socket
+        connection = await asyncpg.connect(server.url("crashed"), timeout=5)
+        await connection.execute("SET synchronous_commit = on")
+        await connection.execute("CREATE TABLE t AS SELECT 1 AS n")
+        left_open = connection.transaction()
+        await left_open.start()
+        await connection.execute("INSERT INTO t VALUES (2)")
+        server.stop_at_once()
+        with pytest.raises((asyncpg.PostgresConnectionError, asyncpg.InterfaceError, OSError)):
+            await connection.execute("INSERT INTO t VALUES (3)")
+        with pytest.raises(OSError):  # noqa: PT011  # no socket, or nobody behind it
+            await asyncpg.connect(server.url("crashed"), timeout=5)
+        server.start_again()
+        assert server.socket == address
+        assert await fetch(server, "crashed", "SELECT array_agg(n) FROM t") == [1]
+        connection.terminate()

@@ -2,15 +2,18 @@ import asyncio
 import gc
 import time
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dev.frames import Frames
 from dev.postgres import Postgres
-from dev.proxy import Frames, Proxy
+from dev.proxy import LoseAnswer, Proxy
 
 
 def packet(payload: bytes, kind: bytes = b"") -> bytes:
@@ -250,6 +253,108 @@ async def test_delay_is_added_to_every_burst(proxy: Proxy):
     await connection.execute("SELECT 1")
     assert 0.1 <= time.monotonic() - start < 1
     proxy.delay = 0.0
+    await connection.close()
+
+
+async def test_nothing_passes_a_stall_and_all_of_it_once_that_is_healed(
+    proxy: Proxy, postgres: Postgres
+):
+    early = await connect(proxy)
+    proxy.stall()
+    query = asyncio.create_task(early.fetchval("SELECT 'stalled'"))
+    late = asyncio.create_task(connect(proxy))
+    assert await backends(postgres, "SELECT 'stalled'") == 0
+    assert proxy.connections == 2
+    assert not query.done()
+    assert not late.done()
+    proxy.heal()
+    assert await query == "stalled"
+    for connection in (early, await late):
+        await connection.close()
+
+
+async def test_stall_outlasts_the_patience_of_a_client(proxy: Proxy):
+    connection = await connect(proxy)
+    proxy.stall()
+    with pytest.raises(TimeoutError):
+        await connection.fetchval("SELECT 1", timeout=0.1)
+    proxy.heal()
+    connection.terminate()
+
+
+async def test_tcp_leads_to_the_same_server(proxy: Proxy):
+    connection = await asyncpg.connect(proxy.tcp_url("postgres"), timeout=5)
+    assert await connection.fetchval("SELECT 1") == 1
+    await connection.close()
+
+
+async def test_reset_is_an_rst_to_whoever_came_by_tcp(proxy: Proxy):
+    address = urlsplit(proxy.tcp_url("postgres"))
+    reader, writer = await asyncio.open_connection(address.hostname, address.port)
+    writer.write(STARTUP)
+    assert await asyncio.wait_for(reader.readexactly(1), 5) == b"R"
+    local = await raw(proxy)
+    local[1].write(STARTUP)
+    assert await asyncio.wait_for(local[0].readexactly(1), 5) == b"R"
+    proxy.reset()
+    with pytest.raises(ConnectionResetError):
+        await asyncio.wait_for(reader.read(), 5)
+    assert await asyncio.wait_for(local[0].read(), 5) is not None, "its end, after what was left"
+    for end in (writer, local[1]):
+        end.close()
+        with suppress(OSError):
+            await end.wait_closed()
+
+
+@pytest.mark.parametrize("left", [0, 1, 7, 40])
+async def test_message_is_cut_after_so_many_bytes_forth(
+    proxy: Proxy, postgres: Postgres, left: int
+):
+    connection = await connect(proxy)
+    proxy.forth.left = left
+    with pytest.raises(LOST):
+        await connection.execute(f"SELECT 'cut after {left}, and longer than that by far'")
+    assert proxy.forth.left == 0
+    query = f"SELECT 'cut after {left}, and longer than that by far'"
+    assert await backends(postgres, query) == 0
+    proxy.forth.left = None
+    healed = await connect(proxy)
+    assert await healed.fetchval("SELECT 1") == 1
+    await healed.close()
+
+
+@pytest.mark.parametrize("left", [0, 1, 5, 1000])
+async def test_answer_is_cut_after_so_many_bytes_back(proxy: Proxy, left: int):
+    connection = await connect(proxy)
+    proxy.back.left = left
+    with pytest.raises(LOST):
+        await connection.execute("SELECT repeat('x', 2000)")
+    proxy.back.left = None
+    healed = await connect(proxy)
+    assert await healed.fetchval("SELECT 1") == 1
+    await healed.close()
+
+
+@pytest.mark.parametrize("at", [b"Q", b"E"], ids=["COMMIT", "a statement of its own"])
+async def test_lost_answer_is_that_of_work_which_is_done_by_then(proxy: Proxy, at: bytes):
+    async def lose(kind: bytes, payload: bytes) -> None:
+        if kind == at and (at == b"E" or payload.startswith(b"COMMIT")):
+            raise LoseAnswer
+
+    connection = await connect(proxy)
+    await connection.execute("DROP TABLE IF EXISTS unknown")
+    await connection.execute("CREATE TABLE unknown (n int)")
+    proxy.on_message = lose
+    insert = "INSERT INTO unknown VALUES (7)"
+    alone = connection.fetch(insert) if at == b"E" else connection.execute(f"BEGIN; {insert}")
+    if at == b"Q":
+        await alone
+        alone = connection.execute("COMMIT")
+    with pytest.raises(LOST):
+        await alone
+    proxy.on_message = None
+    connection = await connect(proxy)
+    assert await connection.fetchval("SELECT array_agg(n) FROM unknown") == [7]
     await connection.close()
 
 
