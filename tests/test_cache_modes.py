@@ -82,6 +82,7 @@ async def test_run_leaves_in_redis_what_the_mode_says(
     assert 0 < await assert_stored(connection, redis, processed) == len(stored)
 
 
+@pytest.mark.fault(7)
 @pytest.mark.parametrize("mode", ["write", "invalidate"])
 async def test_redis_out_of_reach_keeps_its_pages_until_it_is_back(
     start: Start, connection: Connection, redis: Redis, mode: str
@@ -110,6 +111,7 @@ async def test_redis_out_of_reach_keeps_its_pages_until_it_is_back(
     assert await assert_stored(connection, redis, scene.users) > 0
 
 
+@pytest.mark.fault(7)
 async def test_cache_that_is_off_does_not_notice_that_redis_is_gone(
     start: Start, connection: Connection, redis: Redis
 ):

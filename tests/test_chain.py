@@ -4,6 +4,7 @@ import asyncio
 from contextlib import suppress
 from random import Random
 
+import pytest
 from asyncpg import Connection
 from valkey.asyncio import Valkey as Redis
 
@@ -35,6 +36,7 @@ async def test_a_chain_of_twenty_pages_gives_every_user_the_reference_s_vector(
     )
 
 
+@pytest.mark.fault(1)
 async def test_each_message_delivered_twice_gives_the_same_table(
     start: Start, connection: Connection, redis: Redis
 ):
@@ -51,6 +53,7 @@ async def test_each_message_delivered_twice_gives_the_same_table(
     await assert_messages_are_bounded(stack, connection)
 
 
+@pytest.mark.fault(1, 2)
 async def test_four_chains_out_of_order_and_doubled_give_the_same_table(
     start: Start, connection: Connection, redis: Redis
 ):
@@ -66,6 +69,7 @@ async def test_four_chains_out_of_order_and_doubled_give_the_same_table(
     await assert_messages_are_bounded(stack, connection)
 
 
+@pytest.mark.fault(2)
 async def test_old_messages_after_deduplication_change_nothing(
     start: Start, connection: Connection, redis: Redis
 ):
@@ -85,6 +89,7 @@ async def test_old_messages_after_deduplication_change_nothing(
     await assert_converged(connection, redis, scene.users)
 
 
+@pytest.mark.fault(2)
 async def test_an_old_message_in_mid_run_forks_no_chain_that_outlives_the_run(
     start: Start, connection: Connection, redis: Redis
 ):
@@ -103,6 +108,7 @@ async def test_an_old_message_in_mid_run_forks_no_chain_that_outlives_the_run(
     assert max(published.count(body) for body in published) <= 2
 
 
+@pytest.mark.fault(3)
 async def test_two_chains_that_close_their_last_pages_at_once_finish_the_run(
     start: Start, connection: Connection, redis: Redis, proxy: Proxy
 ):
@@ -136,6 +142,7 @@ async def test_two_chains_that_close_their_last_pages_at_once_finish_the_run(
     assert await open_work(connection) == (0, 0)
 
 
+@pytest.mark.fault(3)
 async def test_a_trigger_while_a_run_is_in_progress_plans_nothing_and_loses_nothing(
     start: Start, connection: Connection, redis: Redis
 ):
@@ -152,6 +159,7 @@ async def test_a_trigger_while_a_run_is_in_progress_plans_nothing_and_loses_noth
     assert await open_work(connection) == (0, 0)
 
 
+@pytest.mark.fault(10)
 async def test_a_chain_whose_message_was_lost_is_revived_by_the_next_trigger(
     start: Start, connection: Connection, redis: Redis
 ):

@@ -257,6 +257,7 @@ async def like_as(connection: Connection, user: UUID, count: int) -> list[UUID]:
     return users
 
 
+@pytest.mark.fault(15)
 async def test_late_action_reaches_the_vector(
     start: Start, connection: Connection, redis: Redis, likes: Likes, report: Report
 ):
@@ -331,6 +332,7 @@ async def test_action_given_to_somebody_else_changes_both_vectors(
     await assert_made_of_what_is_left(connection, redis, [likes.first, likes.second])
 
 
+@pytest.mark.fault(16)
 async def test_deleted_posts_leave_every_vector_and_the_last_takes_it(
     start: Start, connection: Connection, redis: Redis, likes: Likes, report: Report
 ):
@@ -364,6 +366,7 @@ async def test_vector_removed_by_sql_is_made_again(
     assert await assert_converged(connection, redis, users) == 3
 
 
+@pytest.mark.fault(16)
 async def test_user_deleted_by_sql_loses_the_key_at_the_next_run(
     start: Start, connection: Connection, redis: Redis, likes: Likes
 ):

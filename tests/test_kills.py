@@ -11,17 +11,16 @@ from dev import qstash, upstash
 from dev.proxy import Proxy
 from dev.stack import Stack
 from tests.conftest import Start, trigger
-from tests.promises import assert_converged, open_work
+from tests.promises import open_work
 from tests.scene import build
-
-pytestmark = pytest.mark.fault(4, 5, 11)
+from tests.tally import Tally
 
 PAGES = 20
 SMALL = {"PAGE_SIZE": "3"}
 
 
-async def run_to_the_end(
-    stack: Stack, connection: Connection, redis: Redis, users: tuple, kills: int
+async def run_to_the_end(  # noqa: PLR0917  # fixtures
+    stack: Stack, connection: Connection, redis: Redis, users: tuple, kills: int, tally: Tally
 ) -> None:
     """Trigger, deliver everything, and hold that all came out well after so many kills."""
     await trigger(stack)
@@ -31,13 +30,16 @@ async def run_to_the_end(
     # A page that has published its successor may still be at work beside it, and dies with it.
     assert kills <= len(failed) <= 2 * kills
     assert stack.broker.dead_letters == []
-    await assert_converged(connection, redis, users)
+    tally.tried += kills
+    await tally.converged(connection, redis, users)
     assert await open_work(connection) == (0, 0)
     assert len([m for m in stack.broker.messages if b"page" in m.body]) == PAGES
 
 
+@pytest.mark.fault(4, 5, 11)
+@pytest.mark.timeout(300)
 async def test_killed_before_each_statement_of_a_page(
-    start: Start, connection: Connection, redis: Redis, proxy: Proxy
+    start: Start, connection: Connection, redis: Redis, proxy: Proxy, tally: Tally
 ):
     scene = await build(connection)
     stack = await start(SMALL, proxy=proxy)
@@ -67,7 +69,8 @@ async def test_killed_before_each_statement_of_a_page(
     await stack.broker.drain()
     assert killed >= 17, "a page has at least so many statements"
     assert stack.broker.dead_letters == []
-    await assert_converged(connection, redis, scene.users)
+    tally.tried += killed
+    await tally.converged(connection, redis, scene.users)
     assert await open_work(connection) == (0, 0)
 
 
@@ -112,22 +115,45 @@ def at_cache_write(stage: upstash.Stage) -> Arm:
 @pytest.mark.parametrize(
     ("arm", "kills"),
     [
-        pytest.param(at_publish(qstash.Stage.ARRIVED), 2, id="before the next page is stored"),
-        pytest.param(at_publish(qstash.Stage.STORED), 2, id="after it is stored, before the reply"),
-        pytest.param(at_cache_write(upstash.Stage.ARRIVED), 2, id="before the cache is written"),
-        pytest.param(at_cache_write(upstash.Stage.EXECUTED), 2, id="after the cache is written"),
+        pytest.param(
+            at_publish(qstash.Stage.ARRIVED),
+            2,
+            id="before the next page is stored",
+            marks=pytest.mark.fault(4),
+        ),
+        pytest.param(
+            at_publish(qstash.Stage.STORED),
+            2,
+            id="after it is stored, before the reply",
+            marks=pytest.mark.fault(4),
+        ),
+        pytest.param(
+            at_cache_write(upstash.Stage.ARRIVED),
+            2,
+            id="before the cache is written",
+            marks=pytest.mark.fault(5),
+        ),
+        pytest.param(
+            at_cache_write(upstash.Stage.EXECUTED),
+            2,
+            id="after the cache is written",
+            marks=pytest.mark.fault(5),
+        ),
     ],
 )
-async def test_killed_at_an_outside_effect(
-    start: Start, connection: Connection, redis: Redis, arm: Arm, kills: int
+async def test_killed_at_an_outside_effect(  # noqa: PLR0917  # fixtures
+    start: Start, connection: Connection, redis: Redis, tally: Tally, arm: Arm, kills: int
 ):
     scene = await build(connection)
     stack = await start(SMALL)
     arm(stack)
-    await run_to_the_end(stack, connection, redis, scene.users, kills)
+    await run_to_the_end(stack, connection, redis, scene.users, kills, tally)
 
 
-async def test_killed_right_after_each_answer(start: Start, connection: Connection, redis: Redis):
+@pytest.mark.fault(11)
+async def test_killed_right_after_each_answer(
+    start: Start, connection: Connection, redis: Redis, tally: Tally
+):
     scene = await build(connection)
     stack = await start({"PAGE_SIZE": "20"})
 
@@ -141,11 +167,13 @@ async def test_killed_right_after_each_answer(start: Start, connection: Connecti
     deliveries = await stack.broker.drain()
     assert [delivery.status for delivery in deliveries] == [200] * 4
     assert stack.functions.starts == 4
-    await assert_converged(connection, redis, scene.users)
+    tally.tried += 4
+    await tally.converged(connection, redis, scene.users)
 
 
+@pytest.mark.fault(1, 11)
 async def test_killed_right_after_its_answer_which_is_then_lost(
-    start: Start, connection: Connection, redis: Redis
+    start: Start, connection: Connection, redis: Redis, tally: Tally
 ):
     """QStash never learns of a success: the message comes again, and changes nothing."""
     scene = await build(connection)
@@ -161,5 +189,6 @@ async def test_killed_right_after_its_answer_which_is_then_lost(
     stack.broker.on_delivered = kill
     await trigger(stack)
     await stack.broker.drain()
-    await assert_converged(connection, redis, scene.users)
+    tally.tried += len(lost)
+    await tally.converged(connection, redis, scene.users)
     assert await open_work(connection) == (0, 0)

@@ -22,6 +22,7 @@ def statuses(deliveries: list[qstash.Delivery]) -> set[int | None]:
     return {delivery.status for delivery in deliveries}
 
 
+@pytest.mark.fault(7)
 async def test_redis_stopped_in_mid_run_holds_back_no_other_page(
     start: Start, connection: Connection, redis: Redis, valkey_empty: Valkey
 ):
@@ -42,6 +43,7 @@ async def test_redis_stopped_in_mid_run_holds_back_no_other_page(
     assert await open_work(connection) == (0, 0)
 
 
+@pytest.mark.fault(7)
 async def test_redis_gone_for_longer_than_all_retries_is_made_good_by_the_next_run(
     start: Start, connection: Connection, redis: Redis, valkey_empty: Valkey
 ):
@@ -65,6 +67,7 @@ async def test_redis_gone_for_longer_than_all_retries_is_made_good_by_the_next_r
     assert await open_work(connection) == (0, 0)
 
 
+@pytest.mark.fault(7)
 @pytest.mark.parametrize(
     "fault",
     [
@@ -96,6 +99,7 @@ async def test_redis_that_misbehaves_keeps_its_pages_until_it_is_well(
     await assert_converged(connection, redis, scene.users)
 
 
+@pytest.mark.fault(7)
 async def test_redis_that_hangs_is_given_up_within_its_time_out(
     start: Start, connection: Connection, redis: Redis
 ):
@@ -117,6 +121,7 @@ async def test_redis_that_hangs_is_given_up_within_its_time_out(
     await assert_converged(connection, redis, scene.users)
 
 
+@pytest.mark.fault(8)
 @pytest.mark.parametrize("when", ["down", "cut in mid page"])
 async def test_postgres_away_answers_503_and_loses_nothing(
     start: Start,
@@ -149,6 +154,7 @@ async def test_postgres_away_answers_503_and_loses_nothing(
     assert await open_work(connection) == (0, 0)
 
 
+@pytest.mark.fault(8)
 async def test_every_backend_terminated_in_mid_run_loses_nothing(
     start: Start, connection: Connection, redis: Redis
 ):
@@ -171,6 +177,7 @@ async def test_every_backend_terminated_in_mid_run_loses_nothing(
     assert await open_work(connection) == (0, 0)
 
 
+@pytest.mark.fault(10)
 @pytest.mark.parametrize(
     "fault",
     [
@@ -203,6 +210,7 @@ async def test_qstash_that_takes_no_message_answers_503_and_the_chain_goes_on_la
     assert await open_work(connection) == (0, 0)
 
 
+@pytest.mark.fault(10)
 async def test_a_start_message_that_cannot_publish_is_repeated_without_a_second_run(
     start: Start, connection: Connection, redis: Redis
 ):
@@ -229,6 +237,7 @@ async def refuse_pages(stack: Stack, times: int) -> None:
     stack.broker.on_publish = refuse
 
 
+@pytest.mark.fault(4, 11, 13)
 async def test_a_page_given_up_is_passed_over_and_its_users_join_the_next_run(
     start: Start, connection: Connection, redis: Redis, proxy: Proxy
 ):

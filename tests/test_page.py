@@ -23,6 +23,7 @@ async def run(stack: Stack) -> list[int | None]:
     return [delivery.status for delivery in await stack.broker.drain()]
 
 
+@pytest.mark.fault(12)
 @pytest.mark.parametrize(
     ("vector", "model"),
     [
@@ -48,6 +49,7 @@ async def test_an_unusable_embedding_costs_only_its_post(
     assert (await counts(connection))["unusable_posts"] == len(scene.users)
 
 
+@pytest.mark.fault(12)
 @pytest.mark.parametrize("length", [12, 768])
 async def test_an_embedding_of_a_wrong_length_costs_only_its_post(
     start: Start, connection: Connection, redis: Redis, platform: str, length: int
@@ -65,6 +67,7 @@ async def test_an_embedding_of_a_wrong_length_costs_only_its_post(
     assert await assert_converged(connection, redis, scene.users) > 10
 
 
+@pytest.mark.fault(12)
 async def test_a_user_whose_posts_cancel_each_other_out_has_no_vector(
     start: Start, connection: Connection, redis: Redis
 ):
@@ -83,6 +86,7 @@ async def test_a_user_whose_posts_cancel_each_other_out_has_no_vector(
     await assert_converged(connection, redis, (*scene.users, user))
 
 
+@pytest.mark.fault(16)
 async def test_a_user_who_is_no_more_leaves_neither_row_nor_key(
     start: Start, connection: Connection, redis: Redis
 ):
@@ -100,6 +104,7 @@ async def test_a_user_who_is_no_more_leaves_neither_row_nor_key(
     assert (await counts(connection))["gone"] == 2
 
 
+@pytest.mark.fault(16)
 async def test_a_user_deleted_between_reading_and_writing_costs_nobody_else(
     start: Start, connection: Connection, redis: Redis, proxy: Proxy
 ):
@@ -125,6 +130,7 @@ async def test_a_user_deleted_between_reading_and_writing_costs_nobody_else(
     assert await open_work(connection) == (0, 0)
 
 
+@pytest.mark.fault(13)
 async def test_a_poisoned_user_is_recorded_and_all_others_are_written(
     start: Start, connection: Connection, redis: Redis
 ):
@@ -153,6 +159,7 @@ async def test_a_poisoned_user_is_recorded_and_all_others_are_written(
     assert await connection.fetchval("SELECT count(*) FROM embedding.failures") == 0
 
 
+@pytest.mark.fault(3)
 async def test_of_two_deliveries_that_race_the_cache_keeps_the_newest(
     start: Start, connection: Connection, redis: Redis
 ):
@@ -198,6 +205,7 @@ async def many_users(connection: Connection, number: int, posts: tuple[UUID, ...
     )
 
 
+@pytest.mark.fault(11)
 async def test_a_page_out_of_time_keeps_its_slices_lets_the_chain_go_on_and_finishes_later(
     start: Start, connection: Connection, redis: Redis
 ):
@@ -227,6 +235,7 @@ async def test_a_page_out_of_time_keeps_its_slices_lets_the_chain_go_on_and_fini
     await assert_mirrored(connection, redis)
 
 
+@pytest.mark.fault(7)
 async def test_a_cache_that_fails_one_slice_holds_back_no_other(
     start: Start, connection: Connection, redis: Redis
 ):

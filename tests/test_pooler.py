@@ -33,7 +33,10 @@ from tests.conftest import Start, trigger
 from tests.promises import assert_converged, open_work
 from tests.scene import act, age_runs, build
 
-pytestmark = pytest.mark.skipif(installed() is None, reason="pgbouncer is not installed")
+pytestmark = [
+    pytest.mark.fault(9),
+    pytest.mark.skipif(installed() is None, reason="pgbouncer is not installed"),
+]
 
 TURNS, ONCE = 3600, 0  # seconds a server connection lives
 EITHER = pytest.mark.parametrize("pooler", [TURNS, ONCE], indirect=True, ids=["turns", "once"])

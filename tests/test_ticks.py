@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import asyncpg
 import numpy as np
+import pytest
 from asyncpg import Connection
 from valkey.asyncio import Valkey as Redis
 
@@ -39,6 +40,7 @@ async def test_the_second_run_takes_only_who_was_active_since(
     await assert_converged(connection, redis, scene.users)
 
 
+@pytest.mark.fault(10)
 async def test_ticks_missed_for_six_hours_lose_nobody(
     start: Start, connection: Connection, redis: Redis
 ):
@@ -56,6 +58,7 @@ async def test_ticks_missed_for_six_hours_lose_nobody(
     await assert_converged(connection, redis, scene.users)
 
 
+@pytest.mark.fault(10)
 async def test_a_run_that_hangs_is_absorbed_and_its_users_are_done(
     start: Start, connection: Connection, redis: Redis
 ):
@@ -76,6 +79,7 @@ async def test_a_run_that_hangs_is_absorbed_and_its_users_are_done(
     assert await open_work(connection) == (0, 0)
 
 
+@pytest.mark.fault(2)
 async def test_messages_of_an_absorbed_run_do_nothing(
     start: Start, connection: Connection, redis: Redis
 ):
@@ -94,6 +98,7 @@ async def test_messages_of_an_absorbed_run_do_nothing(
     assert await open_work(connection) == (0, 0)
 
 
+@pytest.mark.fault(3)
 async def test_a_page_in_flight_while_its_run_is_absorbed_harms_nothing(
     start: Start, connection: Connection, redis: Redis
 ):
@@ -122,6 +127,7 @@ async def test_a_page_in_flight_while_its_run_is_absorbed_harms_nothing(
     assert await open_work(connection) == (0, 0)
 
 
+@pytest.mark.fault(17)
 async def test_a_post_embedded_an_hour_after_it_was_liked_reaches_the_vector(
     start: Start, connection: Connection, redis: Redis
 ):
@@ -143,6 +149,7 @@ async def test_a_post_embedded_an_hour_after_it_was_liked_reaches_the_vector(
     assert await connection.fetchval("SELECT count(*) FROM embedding.due") == 0
 
 
+@pytest.mark.fault(16)
 async def test_a_post_that_was_deleted_is_not_waited_for(start: Start, connection: Connection):
     scene = await build(connection, users=5)
     stack = await start()
@@ -153,6 +160,7 @@ async def test_a_post_that_was_deleted_is_not_waited_for(start: Start, connectio
     assert await connection.fetchval("SELECT count(*) FROM embedding.due") == 0
 
 
+@pytest.mark.fault(15)
 async def test_an_action_committed_late_is_found_by_the_next_run(
     start: Start, connection: Connection, redis: Redis, database_url: str
 ):
@@ -170,6 +178,7 @@ async def test_an_action_committed_late_is_found_by_the_next_run(
     await assert_converged(connection, redis, scene.users)
 
 
+@pytest.mark.fault(14)
 async def test_a_database_clock_that_was_ahead_loses_no_action(
     start: Start, connection: Connection, redis: Redis
 ):
@@ -206,6 +215,7 @@ async def test_a_retraction_under_the_minimum_remakes_and_then_removes_the_vecto
     assert await redis.keys("*") == []
 
 
+@pytest.mark.fault(3)
 async def test_two_ticks_at_once_plan_one_run(
     start: Start, connection: asyncpg.Connection, redis: Redis
 ):

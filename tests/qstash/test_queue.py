@@ -77,6 +77,7 @@ async def test_publish_sends_no_bypass_where_none_is_set(stand: Stand):
     assert "bypass" not in repr(stand.broker.messages[0].letter).lower()
 
 
+@pytest.mark.fault(10)
 async def test_publish_page_again_adds_no_message(stand: Stand):
     async with connected(stand) as queue:
         for _ in range(3):
@@ -85,6 +86,7 @@ async def test_publish_page_again_adds_no_message(stand: Stand):
     assert [parse(message.body) for message in stand.broker.messages] == [PAGE, Page(PAGE.run, 8)]
 
 
+@pytest.mark.fault(10)
 async def test_publish_page_again_after_a_lost_answer_adds_no_message(stand: Stand):
     stand.fault = Drop()
     stand.stage = Stage.STORED
@@ -149,6 +151,7 @@ NONSENSE = {
 }
 
 
+@pytest.mark.fault(10)
 @pytest.mark.parametrize("fault", REFUSALS.values(), ids=REFUSALS.keys())
 async def test_publish_is_unavailable_at_once_where_qstash_refuses(stand: Stand, fault: Refuse):
     stand.fault = fault
@@ -166,6 +169,7 @@ async def test_publish_passes_on_what_qstash_says(stand: Stand):
             await queue.publish_start()
 
 
+@pytest.mark.fault(10)
 @pytest.mark.parametrize("fault", NONSENSE.values(), ids=NONSENSE.keys())
 async def test_publish_is_unavailable_at_once_where_the_answer_is_nonsense(
     stand: Stand, fault: Refuse
@@ -177,6 +181,7 @@ async def test_publish_is_unavailable_at_once_where_the_answer_is_nonsense(
     assert len(stand.seen) == 1
 
 
+@pytest.mark.fault(10)
 @pytest.mark.parametrize("stage", Stage)
 async def test_publish_is_unavailable_once_its_time_is_up(stand: Stand, stage: Stage):
     stand.fault = Hang()
@@ -189,6 +194,7 @@ async def test_publish_is_unavailable_once_its_time_is_up(stand: Stand, stage: S
     assert len(stand.seen) == 1
 
 
+@pytest.mark.fault(10)
 async def test_publish_is_unavailable_once_its_time_is_up_though_bytes_trickle_in():
     async def trickle(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n")
@@ -213,6 +219,7 @@ async def test_publish_is_unavailable_once_its_time_is_up_though_bytes_trickle_i
         await queue.close()
 
 
+@pytest.mark.fault(10)
 async def test_publish_is_unavailable_at_once_where_nobody_listens():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"

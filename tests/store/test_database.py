@@ -43,6 +43,7 @@ async def test_requests_that_overlap_share_one_pool_that_is_bounded(proxy: Proxy
         assert 1 < proxy.connections <= 5
 
 
+@pytest.mark.fault(8)
 async def test_pool_opens_again_after_a_server_that_refused(proxy: Proxy, shared_url: str):
     async with opened(through(proxy, shared_url)) as database:
         proxy.refuse = True
@@ -70,6 +71,7 @@ async def write(
         await connection.execute("INSERT INTO users (id) VALUES ($1)", UUID(int=2))
 
 
+@pytest.mark.fault(8)
 async def test_backend_that_is_terminated_in_mid_transaction_is_unavailable(
     database: Database, other: asyncpg.Connection
 ):
@@ -81,6 +83,7 @@ async def test_backend_that_is_terminated_in_mid_transaction_is_unavailable(
     assert await one(database) == 1
 
 
+@pytest.mark.fault(8)
 async def test_connection_that_breaks_in_mid_transaction_is_unavailable(
     proxy: Proxy, shared_url: str, other: asyncpg.Connection
 ):
@@ -93,6 +96,7 @@ async def test_connection_that_breaks_in_mid_transaction_is_unavailable(
         assert await one(database) == 1
 
 
+@pytest.mark.fault(8)
 async def test_idle_connection_that_broke_is_replaced(
     database: Database, other: asyncpg.Connection
 ):

@@ -120,6 +120,7 @@ async def test_last_user_finishes_the_run_and_nobody_opens_it_again(
     assert await connection.fetchrow("SELECT * FROM embedding.runs") == before
 
 
+@pytest.mark.fault(3)
 async def test_two_chains_that_close_their_last_pages_at_once_finish_the_run(
     own: asyncpg.Connection, database_url: str
 ):
@@ -137,6 +138,7 @@ async def test_two_chains_that_close_their_last_pages_at_once_finish_the_run(
     await other.close()
 
 
+@pytest.mark.fault(3)
 async def test_many_chains_that_close_pages_of_all_kinds_at_once_lose_no_count(
     own: asyncpg.Connection, database_url: str
 ):

@@ -73,6 +73,7 @@ async def test_window_has_its_start_and_not_its_end(
     assert run.finished is not taken
 
 
+@pytest.mark.fault(15)
 async def test_two_windows_that_touch_leave_no_action_out_and_take_none_twice(
     connection: asyncpg.Connection,
 ):

@@ -49,6 +49,7 @@ async def place_of(connection: asyncpg.Connection, user: UUID) -> int | None:
     return int(np.argmax(stored[user].embedding)) if user in stored else None
 
 
+@pytest.mark.fault(2)
 @pytest.mark.parametrize(
     ("order", "kept"),
     [
@@ -163,6 +164,7 @@ async def test_poisoned_row_is_a_data_error_and_nobody_is_written(
     assert await read_generated(connection, [A, B, C]) == {A: OLD}
 
 
+@pytest.mark.fault(12)
 async def test_one_poisoned_row_of_a_batch_writes_nobody_of_it(own: asyncpg.Connection):
     await sign_up(own, A, B, C)
     poison = unit(1)
