@@ -1,0 +1,75 @@
+"""Users, posts and embeddings that change while a run is under way."""
+
+import numpy as np
+import pytest
+from asyncpg import Connection
+from valkey.asyncio import Valkey as Redis
+
+from dev.proxy import Proxy
+from tests.conftest import Start, trigger
+from tests.promises import open_work
+from tests.scene import age_runs, build, embed
+from tests.tally import Tally
+
+pytestmark = pytest.mark.timeout(300)
+
+HOURS = 3600
+NOTHING_LATE = {"PAGE_SIZE": "3", "WINDOW_OVERLAP_SECONDS": "0"}
+
+
+@pytest.mark.fault(16)
+async def test_users_deleted_and_made_again_at_each_statement_leave_no_stranger_behind(
+    start: Start, connection: Connection, redis: Redis, proxy: Proxy, tally: Tally
+):
+    """At every third statement a user goes, and every second of them comes back at once."""
+    scene = await build(connection)
+    stack = await start(NOTHING_LATE, proxy=proxy)
+    seen = 0
+    gone = list(scene.users)
+
+    async def delete(kind: bytes, _: bytes) -> None:
+        nonlocal seen
+        if kind in b"QE":
+            seen += 1
+            if seen % 3 == 0 and gone:
+                user = gone.pop()
+                await connection.execute("DELETE FROM users WHERE id = $1", user)
+                tally.tried += 1
+                if tally.tried % 2:
+                    await connection.execute("INSERT INTO users VALUES ($1)", user)
+
+    await trigger(stack)
+    await stack.broker.drain(max_deliveries=1)
+    proxy.on_message = delete
+    assert {delivery.status for delivery in await stack.broker.drain()} == {200}
+    proxy.on_message = None
+    assert await open_work(connection) == (0, 0)
+    assert tally.tried > 40
+    await age_runs(connection, 31 * 24 * HOURS)
+    await trigger(stack)
+    assert {delivery.status for delivery in await stack.broker.drain()} == {200}
+    await tally.converged(connection, redis, scene.users)
+
+
+@pytest.mark.fault(17)
+@pytest.mark.parametrize("model", ["all-MiniLM-L6-v2", "another-model"])
+async def test_posts_embedded_again_in_mid_run_count_as_they_are_by_the_next(
+    start: Start, connection: Connection, redis: Redis, tally: Tally, model: str
+):
+    """By another model they count no longer: nothing is averaged over two."""
+    scene = await build(connection, users=30)
+    stack = await start(NOTHING_LATE)
+    await trigger(stack)
+    await stack.broker.drain(max_deliveries=5)
+    random = np.random.default_rng(17)
+    for post in scene.posts[:10]:
+        await embed(connection, post, random.normal(size=384), model)
+        tally.tried += 1
+    assert {delivery.status for delivery in await stack.broker.drain()} == {200}
+    await connection.execute(
+        "INSERT INTO embedding.due (user_id, reason) SELECT id, 'rebuild' FROM users"
+    )
+    await trigger(stack)
+    assert {delivery.status for delivery in await stack.broker.drain()} == {200}
+    await tally.converged(connection, redis, scene.users)
+    assert await open_work(connection) == (0, 0)
