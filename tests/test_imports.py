@@ -81,9 +81,9 @@ class Loaded:
     made: set[str]
 
 
-def deployed() -> list[Distribution]:
-    """Return what requirements.txt installs, dependencies included."""
-    lines = (ROOT / "requirements.txt").read_text().splitlines()
+def deployed(*more: str) -> list[Distribution]:
+    """Return what requirements.txt and `more` install, dependencies included."""
+    lines = [*(ROOT / "requirements.txt").read_text().splitlines(), *more]
     wanted = [Requirement(line) for line in lines if line]
     found: dict[str, Distribution] = {}
     while wanted:
