@@ -23,8 +23,11 @@ test-views: $(VENV)/installed  ## the runs once more: pgvector in a schema of it
 	  tests/test_chain.py tests/test_kills.py tests/test_outages.py tests/test_page.py tests/test_ticks.py \
 	  tests/store/test_actions.py tests/store/test_runs.py
 
-test-pooler: $(VENV)/installed  ## runs through a real pgbouncer, where that is installed
+test-pooler: $(VENV)/installed  ## whatever starts functions, through a real pgbouncer, where that is installed
 	@$(RUN) -m pytest --numprocesses 3 --dist worksteal tests/test_pooler.py
+	@if PATH="$$PATH:/usr/sbin" command -v pgbouncer >/dev/null; then \
+	  $(RUN) -m pytest --numprocesses 3 --dist worksteal --pooler --ignore tests/test_pooler.py tests/test_*.py \
+	    tests/reads/test_embedding.py tests/reads/test_recommendations.py; fi
 
 mutation: $(VENV)/installed  ## changes the mathematics line by line, to see the tests fail; 25 minutes
 	@$(RUN) -m pip install --quiet --disable-pip-version-check mutmut==3.8.1

@@ -27,7 +27,7 @@ listen_port = 5432
 auth_type = any
 pool_mode = transaction
 default_pool_size = {pool_size}
-max_client_conn = 100
+max_client_conn = 200
 server_round_robin = 1
 server_lifetime = {server_lifetime}
 """
@@ -74,8 +74,12 @@ class Pooler:
             finally:
                 await _stop(process)
 
-    def url(self, database: str) -> str:
-        return f"postgresql://postgres@/{quote(database, safe='')}?host={self._folder}"
+    @property
+    def socket(self) -> Path:
+        return self._folder / ".s.PGSQL.5432"
+
+    def url(self, database: str, user: str = "anybody") -> str:
+        return f"postgresql://{user}@/{quote(database, safe='')}?host={self._folder}"
 
 
 def installed() -> str | None:

@@ -10,9 +10,11 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
+import pytest_asyncio
 from hypothesis import HealthCheck, settings
 from valkey.asyncio import Valkey as Redis
 
+from dev.pooler import Pooler
 from dev.postgres import Postgres
 from dev.proxy import Proxy
 from dev.stack import LOGIN, SQL, Stack, running
@@ -45,6 +47,18 @@ def postgres() -> Iterator[Postgres]:
         yield server
 
 
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def front(
+    postgres: Postgres, request: pytest.FixtureRequest
+) -> AsyncIterator[Postgres | Pooler]:
+    """What functions reach Postgres through: nothing, or a pooler with two connections for each."""
+    if request.config.getoption("--pooler"):
+        async with Pooler.start(postgres.socket, pool_size=2, user=LOGIN) as pooler:
+            yield pooler
+    else:
+        yield postgres
+
+
 @pytest.fixture(scope="session")
 def platform(request: pytest.FixtureRequest) -> str:
     """What kind of platform the test's database belongs to; see PLATFORMS."""
@@ -74,6 +88,22 @@ def template(postgres: Postgres, platform: str, templates: set[str]) -> str:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--platform", choices=PLATFORMS, help="run all tests on this one alone")
+    parser.addoption(
+        "--pooler",
+        action="store_true",
+        help="put pgbouncer before Postgres, and run only the tests that go through it",
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Under --pooler keep the tests whose functions it serves: each makes that fault."""
+    if not config.getoption("--pooler"):
+        return
+    behind = [item for item in items if "front" in getattr(item, "fixturenames", ())]
+    config.hook.pytest_deselected(items=[item for item in items if item not in behind])
+    for item in behind:
+        item.add_marker(pytest.mark.fault(9))
+    items[:] = behind
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -96,6 +126,12 @@ async def owner_url(postgres: Postgres, template: str) -> AsyncIterator[str]:
 def database_url(postgres: Postgres, owner_url: str) -> str:
     """The same database, for the functions and commands: with the rights of db/roles.sql."""
     return postgres.url(urlsplit(owner_url).path[1:], LOGIN)
+
+
+@pytest.fixture
+def functions_url(front: Postgres | Pooler, owner_url: str) -> str:
+    """Where functions find the test's database."""
+    return front.url(urlsplit(owner_url).path[1:], LOGIN)
 
 
 @pytest.fixture(scope="session")
@@ -129,9 +165,9 @@ async def connection(owner_url: str) -> AsyncIterator[asyncpg.Connection]:
 
 
 @pytest.fixture
-async def proxy(postgres: Postgres) -> AsyncIterator[Proxy]:
+async def proxy(front: Postgres | Pooler) -> AsyncIterator[Proxy]:
     """What a function reaches Postgres through, where a test starts the stack with it."""
-    async with Proxy.start(postgres.socket) as running_proxy:
+    async with Proxy.start(front.socket) as running_proxy:
         yield running_proxy
 
 
@@ -148,7 +184,7 @@ type Start = Callable[..., Awaitable[Stack]]
 
 
 @pytest.fixture
-async def start(database_url: str, valkey_empty: Valkey) -> AsyncIterator[Start]:
+async def start(owner_url: str, functions_url: str, valkey_empty: Valkey) -> AsyncIterator[Start]:
     """Start the stack with given settings; what it wrote by the end holds no secret."""
     stacks: list[Stack] = []
     async with AsyncExitStack() as parts:
@@ -156,7 +192,7 @@ async def start(database_url: str, valkey_empty: Valkey) -> AsyncIterator[Start]
         async def begin(
             settings: dict[str, str] | None = None, *, proxy: Proxy | None = None, **options: Any
         ) -> Stack:
-            url = proxy.url(urlsplit(database_url).path[1:], LOGIN) if proxy else database_url
+            url = proxy.url(urlsplit(owner_url).path[1:], LOGIN) if proxy else functions_url
             stack = await parts.enter_async_context(running(url, valkey_empty, settings, **options))
             stacks.append(stack)
             return stack

@@ -30,8 +30,8 @@ MINUTE = timedelta(minutes=1)
 
 
 @pytest.fixture
-async def database(database_url: str) -> AsyncIterator[Database]:
-    made = Database(DatabaseSettings(database_url, pooled=True))
+async def database(functions_url: str) -> AsyncIterator[Database]:
+    made = Database(DatabaseSettings(functions_url, pooled=True))
     yield made
     await made.close()
 
@@ -167,10 +167,10 @@ async def test_a_second_run_changes_nothing_and_vectors_name_the_mean(
 
 
 async def test_whoever_asks_at_the_same_time_gets_the_same_mean(
-    connection: Connection, database: Database, database_url: str
+    connection: Connection, database: Database, functions_url: str
 ):
     await publish(connection, directions(50))
-    other = Database(DatabaseSettings(database_url, pooled=True))
+    other = Database(DatabaseSettings(functions_url, pooled=True))
     try:
         asked = [current_mean(place, MODEL) for place in (database, other) for _ in range(4)]
         found = await asyncio.gather(*asked)

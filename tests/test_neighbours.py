@@ -133,7 +133,7 @@ async def test_refresh_that_fails_sends_nothing_again_and_is_made_up_for_by_the_
 
 
 async def test_refresh_begins_no_slice_when_its_time_is_up(
-    start: Start, connection: Connection, database_url: str, scene: Scene
+    start: Start, connection: Connection, functions_url: str, scene: Scene
 ):
     stack = await start(SMALL)
     await run(stack)
@@ -142,7 +142,7 @@ async def test_refresh_begins_no_slice_when_its_time_is_up(
     await connection.execute("DELETE FROM embedding.user_neighbours")
     await connection.execute("UPDATE user_embeddings SET updated_at = now()")
     through = await connection.fetchval("SELECT id FROM embedding.runs")
-    database = Database(DatabaseSettings(database_url, pooled=True))
+    database = Database(DatabaseSettings(functions_url, pooled=True))
     now = asyncio.get_running_loop().time()
     assert await refresh_neighbours(database, through, now - 1) == 0
     assert await refresh_neighbours(database, uuid4(), now + 60) == 0

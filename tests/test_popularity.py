@@ -28,8 +28,8 @@ OVERLAP = 900
 
 
 @pytest.fixture
-async def database(database_url: str) -> AsyncIterator[Database]:
-    made = Database(DatabaseSettings(database_url, pooled=True))
+async def database(functions_url: str) -> AsyncIterator[Database]:
+    made = Database(DatabaseSettings(functions_url, pooled=True))
     yield made
     await made.close()
 

@@ -42,9 +42,9 @@ FORGETTING = pytest.mark.parametrize("forget", [erase_user, opt_out_user])
 
 
 @pytest.fixture
-async def database(database_url: str) -> AsyncIterator[Database]:
+async def database(functions_url: str) -> AsyncIterator[Database]:
     """The test's own way to Postgres, past any proxy."""
-    made = Database(DatabaseSettings(database_url, pooled=True))
+    made = Database(DatabaseSettings(functions_url, pooled=True))
     yield made
     await made.close()
 
@@ -457,10 +457,10 @@ COMMANDS = pytest.mark.parametrize(
 
 @COMMANDS
 async def test_command_without_a_cache_needs_no_redis(
-    connection: Connection, database_url: str, command: Callable[..., int]
+    connection: Connection, functions_url: str, command: Callable[..., int]
 ):
     scene = await settle(connection, users=1)
-    environ = {"DATABASE_URL": database_url, "CACHE_MODE": "off"}
+    environ = {"DATABASE_URL": functions_url, "CACHE_MODE": "off"}
     assert CacheSettings.load(environ).redis is None
     assert await call(command, environ, str(scene.users[0])) == 0
 

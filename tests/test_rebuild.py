@@ -154,7 +154,7 @@ async def test_change_touches_who_becomes_due_and_after_a_rebuild_all_who_acted_
 
 
 async def test_rebuild_makes_due_who_has_a_vector_or_acted_lately(
-    connection: Connection, database_url: str
+    connection: Connection, functions_url: str
 ):
     await inhabit(connection, 100)
     inactive = await connection.fetchval(
@@ -163,33 +163,33 @@ async def test_rebuild_makes_due_who_has_a_vector_or_acted_lately(
     await connection.execute(
         "INSERT INTO user_embeddings (user_id, model_version) VALUES ($1, 'm')", inactive
     )
-    printed = await rebuild({"DATABASE_URL": database_url})
+    printed = await rebuild({"DATABASE_URL": functions_url})
     wanted = [inactive, *await active(connection)]
     assert await due(connection) == wanted
     assert len(wanted) == 34
     assert printed == "101 users looked at, 34 due\nthe next run takes whoever is due\n"
 
 
-async def test_lookback_is_the_setting_s(connection: Connection, database_url: str):
+async def test_lookback_is_the_setting_s(connection: Connection, functions_url: str):
     await inhabit(connection, 30)
-    await rebuild({"DATABASE_URL": database_url, "LOOKBACK_DAYS": "0"})
+    await rebuild({"DATABASE_URL": functions_url, "LOOKBACK_DAYS": "0"})
     assert len(await due(connection)) == 10 + 4
 
 
-async def test_rebuild_goes_in_pages_and_prints_each(connection: Connection, database_url: str):
+async def test_rebuild_goes_in_pages_and_prints_each(connection: Connection, functions_url: str):
     await inhabit(connection, 2 * USERS)
-    printed = await rebuild({"DATABASE_URL": database_url})
+    printed = await rebuild({"DATABASE_URL": functions_url})
     lines = [line.split()[0] for line in printed.splitlines()[:-1]]
     assert lines == ["10,000", "20,000", "20,000"]
     assert await rebuilds(connection) == [(2 * USERS, 2 * USERS // 3, True)]
 
 
 async def test_rebuild_killed_at_any_statement_goes_on_where_it_stopped(
-    connection: Connection, database_url: str, proxy: Proxy
+    connection: Connection, functions_url: str, proxy: Proxy
 ):
     """SIGKILL before the first statement, then before the second of another process, and so on."""
     await inhabit(connection, USERS + 1000)
-    url = proxy.url(database_url.rpartition("?")[0].rpartition("/")[2], LOGIN)
+    url = proxy.url(functions_url.rpartition("?")[0].rpartition("/")[2], LOGIN)
     looked_at = []
     for victim in count(1):
         killed = await rebuild_until(proxy, url, victim)
@@ -226,7 +226,7 @@ async def rebuild_until(proxy: Proxy, url: str, victim: int) -> bool:
 
 
 async def test_what_was_interrupted_says_so_and_what_was_finished_starts_anew(
-    connection: Connection, database_url: str
+    connection: Connection, functions_url: str
 ):
     await inhabit(connection, 9)
     first = UUID("80000000-0000-0000-0000-000000000000")
@@ -236,19 +236,19 @@ async def test_what_was_interrupted_says_so_and_what_was_finished_starts_anew(
         first,
     )
     above = [user for user in await active(connection) if user > first]
-    printed = await rebuild({"DATABASE_URL": database_url})
+    printed = await rebuild({"DATABASE_URL": functions_url})
     assert printed.startswith("going on with the rebuild of 2026-11-24 12:34 UTC\n70")
     assert await due(connection) == above
-    assert "going on" not in await rebuild({"DATABASE_URL": database_url})
+    assert "going on" not in await rebuild({"DATABASE_URL": functions_url})
     assert [done for _, _, done in await rebuilds(connection)] == [True, True]
     assert set(await due(connection)) == set(await active(connection))
 
 
 async def test_two_rebuilds_at_once_share_the_work_or_repeat_it_and_lose_nobody(
-    connection: Connection, database_url: str
+    connection: Connection, functions_url: str
 ):
     await inhabit(connection, 3 * USERS)
-    environ = {"DATABASE_URL": database_url}
+    environ = {"DATABASE_URL": functions_url}
     await asyncio.gather(rebuild(environ), rebuild(environ))
     everybody = (3 * USERS, USERS, True)
     assert set(await rebuilds(connection)) == {everybody}
@@ -278,8 +278,8 @@ async def test_rebuild_and_runs_at_once_lose_nobody(start: Start, connection: Co
     [({}, "DATABASE_URL"), ({"LOOKBACK_DAYS": "many"}, "LOOKBACK_DAYS")],
     ids=["nowhere to look", "no number"],
 )
-async def test_wrong_setting_is_named(database_url: str, environ: dict[str, str], named: str):
-    process = await begin({"DATABASE_URL": database_url, **environ} if environ else {})
+async def test_wrong_setting_is_named(functions_url: str, environ: dict[str, str], named: str):
+    process = await begin({"DATABASE_URL": functions_url, **environ} if environ else {})
     _, said = await process.communicate()
     assert process.returncode != 0
     assert re.search(rf"SettingError: {named} ", said.decode())

@@ -65,14 +65,14 @@ class Rival:
 
 @pytest.fixture
 async def rival(
-    reads: Reads, connection: Connection, database_url: str, valkey_empty: Valkey, mode: CacheMode
+    reads: Reads, connection: Connection, functions_url: str, valkey_empty: Valkey, mode: CacheMode
 ) -> AsyncIterator[Rival]:
     beside = Upstash(valkey_empty.address, token=REDIS_TOKEN)
     async with serve(beside.app) as url:
         services = Services.load(
             {
                 **reads.environ,
-                "DATABASE_URL": database_url,
+                "DATABASE_URL": functions_url,
                 "UPSTASH_REDIS_REST_URL": url,
                 "CACHE_MODE": mode,
                 "QSTASH_TOKEN": "unused",

@@ -22,11 +22,11 @@ NOWHERE = DatabaseSettings("postgresql://postgres@/x?host=/nowhere", pooled=True
 
 
 @pytest.fixture
-async def database(connection: asyncpg.Connection, database_url: str) -> AsyncIterator[Database]:
+async def database(connection: asyncpg.Connection, functions_url: str) -> AsyncIterator[Database]:
     """A database that has two users and a post."""
     await connection.executemany("INSERT INTO users (id) VALUES ($1)", [(A,), (B,)])
     await connection.execute("INSERT INTO posts (id) VALUES ($1)", POST)
-    made = Database(DatabaseSettings(database_url, pooled=True))
+    made = Database(DatabaseSettings(functions_url, pooled=True))
     yield made
     await made.close()
 

@@ -3,11 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from datetime import datetime, timedelta
+from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
 
+from dev.pooler import Pooler
 from dev.postgres import Postgres
 from dev.stack import LOGIN
 from lib.settings import DatabaseSettings
@@ -51,8 +53,9 @@ async def own(owner_url: str) -> AsyncIterator[asyncpg.Connection]:
 
 
 @pytest.fixture
-async def database(shared_url: str) -> AsyncIterator[Database]:
-    made = Database(DatabaseSettings(shared_url, pooled=True))
+async def database(front: Postgres | Pooler, shared_url: str) -> AsyncIterator[Database]:
+    url = front.url(urlsplit(shared_url).path[1:])
+    made = Database(DatabaseSettings(url, pooled=True))
     yield made
     await made.close()
 

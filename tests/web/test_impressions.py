@@ -36,11 +36,11 @@ def client(environ: Mapping[str, str] = SETTINGS) -> httpx.AsyncClient:
 
 @pytest.fixture
 async def http(
-    connection: asyncpg.Connection, database_url: str
+    connection: asyncpg.Connection, functions_url: str
 ) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the function, over a database that has two users."""
     await connection.executemany("INSERT INTO users (id) VALUES ($1)", [(USER,), (OTHER,)])
-    async with client(SETTINGS | {"DATABASE_URL": database_url}) as opened:
+    async with client(SETTINGS | {"DATABASE_URL": functions_url}) as opened:
         yield opened
 
 
@@ -87,11 +87,13 @@ async def test_as_many_posts_as_there_may_be_are_kept(
 
 @pytest.mark.parametrize("share", ["0", "0.5", "1"])
 async def test_share_of_the_answers_is_kept_and_each_is_answered(
-    connection: asyncpg.Connection, database_url: str, share: str
+    connection: asyncpg.Connection, functions_url: str, share: str
 ):
     await connection.execute("INSERT INTO users (id) VALUES ($1)", USER)
     names = [UUID(int=n) for n in range(20)]
-    async with client(SETTINGS | {"DATABASE_URL": database_url, "IMPRESSION_SHARE": share}) as http:
+    async with client(
+        SETTINGS | {"DATABASE_URL": functions_url, "IMPRESSION_SHARE": share}
+    ) as http:
         for name in names:
             assert (await http.post(PATH, json=GOOD | {"rec_id": str(name)})).status_code == 200
     wanted = {name for name in names if sampled(name, float(share))}

@@ -45,12 +45,12 @@ def client(environ: Mapping[str, str] = SETTINGS) -> httpx.AsyncClient:
 
 @pytest.fixture
 async def http(
-    connection: asyncpg.Connection, database_url: str
+    connection: asyncpg.Connection, functions_url: str
 ) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the function, over a database that has one user and one post."""
     await connection.execute("INSERT INTO users (id) VALUES ($1)", USER)
     await connection.execute("INSERT INTO posts (id) VALUES ($1)", POST)
-    async with client(SETTINGS | {"DATABASE_URL": database_url}) as opened:
+    async with client(SETTINGS | {"DATABASE_URL": functions_url}) as opened:
         yield opened
 
 

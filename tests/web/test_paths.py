@@ -61,8 +61,8 @@ async def test_get_works_in_development_alone_and_only_where_asked_for(
         assert services.connections == 0
 
 
-async def test_get_where_nobody_is_due_shows_nobody(services: Services, database_url: str):
-    environ = services.environ | {"ALLOW_DEV_TRIGGER": "1", "DATABASE_URL": database_url}
+async def test_get_where_nobody_is_due_shows_nobody(services: Services, functions_url: str):
+    environ = services.environ | {"ALLOW_DEV_TRIGGER": "1", "DATABASE_URL": functions_url}
     async with client(PROCESS, environ) as http:
         answer = await http.get(PROCESS)
     assert (answer.status_code, answer.json()) == (200, {"users": []})
