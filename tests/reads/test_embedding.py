@@ -123,9 +123,14 @@ async def hang(_: upstash.Request, __: upstash.Stage) -> None:
     await asyncio.Event().wait()
 
 
+async def dawdle(_: upstash.Request, __: upstash.Stage) -> None:
+    await asyncio.sleep(0.4)  # twice: longer than a read's patience, and then an answer
+
+
 FAULTS = {
     "gone": cut,
     "hangs": hang,
+    "slow": dawdle,
     "refuses": answering(500, '{"error": "ERR internal"}'),
     "wrong password": answering(401, '{"error": "WRONGPASS"}'),
     "no JSON": answering(200, "<html>"),
@@ -135,6 +140,7 @@ FAULTS = {
 }
 
 
+@pytest.mark.fault(7)
 @pytest.mark.parametrize("fault", FAULTS)
 async def test_redis_in_trouble_costs_nobody_an_answer_and_is_counted(
     hasty: Reads, connection: Connection, caplog: pytest.LogCaptureFixture, fault: str
@@ -148,6 +154,7 @@ async def test_redis_in_trouble_costs_nobody_an_answer_and_is_counted(
     assert [event["cache"] for event in events(caplog, "read")] == ["trouble", "trouble"]
 
 
+@pytest.mark.fault(7)
 @pytest.mark.parametrize("fault", [cut, hang], ids=["gone", "hangs"])
 @pytest.mark.parametrize("stage", upstash.Stage)
 @pytest.mark.parametrize("at", ["SET", "EVAL"])
@@ -176,6 +183,7 @@ async def test_redis_that_fails_while_it_is_filled_costs_nobody_an_answer_either
 NONSENSE = ["", "null", "[]", "nonsense", "[1, 2, 3]", json.dumps([1e39] * 384), '{"a": 1}']
 
 
+@pytest.mark.fault(7)
 @pytest.mark.parametrize("value", NONSENSE)
 async def test_nonsense_in_a_key_is_replaced_by_the_vector(
     reads: Reads,
@@ -193,6 +201,7 @@ async def test_nonsense_in_a_key_is_replaced_by_the_vector(
     assert [event["cache"] for event in events(caplog, "read")] == ["trouble"]
 
 
+@pytest.mark.fault(7)
 async def test_vector_that_is_not_the_one_in_postgres_is_not_answered_and_does_not_stay(
     reads: Reads, connection: Connection, redis: Redis
 ):
@@ -203,6 +212,7 @@ async def test_vector_that_is_not_the_one_in_postgres_is_not_answered_and_does_n
     assert (await redis.get(key(user))).decode() == encode(unit(1))
 
 
+@pytest.mark.fault(7)
 async def test_key_of_another_kind_is_trouble_and_left_alone(
     reads: Reads, connection: Connection, redis: Redis
 ):
