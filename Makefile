@@ -6,7 +6,7 @@ FIND_PYTHON := for python in python3.12 python3.13 python3.14 python3; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null && echo $$python && break; \
 	done
 
-.PHONY: demo dev test test-views test-pooler mutation check build bench bench-scale bench-recommend bench-similar sizing \
+.PHONY: demo dev test test-views test-pooler mutation check build lock bench bench-scale bench-recommend bench-similar sizing \
   evaluate fit-ranking try clean
 
 demo: $(VENV)/installed  ## a whole run, offline, and what came of it; DATA=folder for a data set of your own
@@ -43,6 +43,13 @@ check: $(VENV)/installed  ## style, types, and the direction of imports
 build: $(VENV)/installed  ## the real `vercel build`, and a page worked off by what it makes
 	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(RUN) -m dev.vercel_build
 
+lock: $(VENV)/installed  ## pins what requirements.in and requirements-dev.in ask for, with every hash; needs a package index
+	@for of in requirements requirements-dev; do \
+	  $(VENV)/bin/uv pip compile --quiet --universal --python $(RUN) --python-version 3.12 --generate-hashes \
+	  --no-annotate --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
+	  --output-file $$of.txt $$of.in || exit 1; \
+	done
+
 bench: $(VENV)/installed  ## what a page costs, beside a loop over single users and the least it could cost; 4 minutes
 	@$(RUN) -m bench
 
@@ -72,7 +79,8 @@ $(VENV)/installed: requirements.txt requirements-dev.txt
 	@python=$$($(FIND_PYTHON)); \
 	if [ -z "$$python" ]; then echo "user-embeddings needs Python 3.12 or newer on the PATH" >&2; exit 1; fi; \
 	echo "installing into $(VENV) ..."; \
-	$$python -m venv $(VENV) && $(RUN) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	$$python -m venv $(VENV) && $(RUN) -m pip install --quiet --disable-pip-version-check \
+	  --require-hashes -r requirements-dev.txt
 	@touch $@
 
 clean:  ## remove what was installed and cached

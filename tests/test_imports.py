@@ -82,8 +82,8 @@ class Loaded:
 
 
 def deployed(*more: str) -> list[Distribution]:
-    """Return what requirements.txt and `more` install, dependencies included."""
-    lines = [*(ROOT / "requirements.txt").read_text().splitlines(), *more]
+    """Return what requirements.txt and `more` install: what is asked for, dependencies included."""
+    lines = [*(ROOT / "requirements.in").read_text().splitlines(), *more]
     wanted = [Requirement(line) for line in lines if line]
     found: dict[str, Distribution] = {}
     while wanted:
