@@ -1,11 +1,11 @@
-"""The command line: this deployment's schedule at QStash, its users, its experiments."""
+"""The command line: this deployment's schedule and messages, its users, its experiments."""
 
 import argparse
 import os
 import sys
 from collections.abc import Callable
 
-from lib.commands import experiment, rebuild, shadow, timetable, users, why
+from lib.commands import dead_letters, experiment, rebuild, shadow, timetable, users, why
 from lib.errors import SettingError, Unavailable
 from lib.qstash.schedule import EVERY_TWO_HOURS
 from lib.qstash.timetable import Registration
@@ -20,6 +20,7 @@ COMMANDS: dict[str, Callable[[Environ], int]] = {
     "resume": timetable.resume,
     "remove": timetable.remove,
     "sign": timetable.print_signed,
+    "dlq": dead_letters.show,
     "rebuild": rebuild.rebuild,
     "experiment": experiment.report,
     "shadow": shadow.compare,
@@ -34,6 +35,12 @@ OF_A_USER: dict[str, Callable[[Environ, str], int]] = {
     "opt-out": users.opt_out,
     "opt-in": users.opt_in,
 }
+
+OF_A_LETTER: dict[str, Callable[[Environ, str | None], int]] = {
+    "dlq-retry": dead_letters.retry,
+    "dlq-drop": dead_letters.drop,
+}
+"""Of one dead letter, or of all."""
 
 
 def schedule_user_embedding_generation(cron: str = EVERY_TWO_HOURS) -> Registration:
@@ -55,12 +62,14 @@ def main(arguments: list[str], environ: Environ) -> int:
     parser.add_argument(
         "command",
         nargs="?",
-        choices=["register", *COMMANDS, *OF_A_USER],
+        choices=["register", *COMMANDS, *OF_A_LETTER, *OF_A_USER],
         metavar="command",
         default="register",
         help="one of those below (%(default)s)",
     )
-    parser.add_argument("user", nargs="?", help="the id of the user whom the command is about")
+    parser.add_argument(
+        "id", nargs="?", help="the user, or the one dead letter, that the command is about"
+    )
     parser.add_argument(
         "--cron", default=EVERY_TWO_HOURS, help="when to start runs, in UTC (%(default)s)"
     )
@@ -72,16 +81,19 @@ def main(arguments: list[str], environ: Environ) -> int:
     asked = parser.parse_args(arguments)
     if asked.command != "register" and (asked.check or asked.cron != EVERY_TWO_HOURS):
         parser.error(f"--cron and --check do not go with {asked.command}")
-    if (asked.command in OF_A_USER) != bool(asked.user):
-        wanted = "takes a user" if asked.command in OF_A_USER else "takes no user"
-        parser.error(f"{asked.command} {wanted}")
+    if asked.command in OF_A_USER and not asked.id:
+        parser.error(f"{asked.command} takes a user")
+    if asked.id is not None and asked.command not in {*OF_A_USER, *OF_A_LETTER}:
+        parser.error(f"{asked.command} takes no id")
     try:
         if asked.check:
             return timetable.check(environ, asked.cron)
         if asked.command == "register":
             return timetable.register(environ, asked.cron)
-        if asked.user:
-            return OF_A_USER[asked.command](environ, asked.user)
+        if asked.command in OF_A_USER:
+            return OF_A_USER[asked.command](environ, asked.id)
+        if asked.command in OF_A_LETTER:
+            return OF_A_LETTER[asked.command](environ, asked.id)
         return COMMANDS[asked.command](environ)
     except (SettingError, Unavailable) as error:
         print(error, file=sys.stderr)
@@ -89,7 +101,7 @@ def main(arguments: list[str], environ: Environ) -> int:
 
 
 def _explained() -> str:
-    every = {"register": timetable.register, **COMMANDS, **OF_A_USER}
+    every = {"register": timetable.register, **COMMANDS, **OF_A_LETTER, **OF_A_USER}
     lines = [
         f"  {name:12} {(command.__doc__ or '').partition(chr(10))[0]}"
         for name, command in every.items()

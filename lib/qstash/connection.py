@@ -45,7 +45,7 @@ def calling(*secrets: str | None) -> Iterator[None]:
     try:
         yield
     except QStashError as error:
-        raise Unavailable(f"qstash refused: {_shown(str(error), secrets)}") from None
+        raise Unavailable(f"qstash refused: {shown(str(error), secrets)}") from None
     except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
         # their texts may quote a header
         raise Unavailable(f"qstash is out of reach: {type(error).__name__}") from None
@@ -68,11 +68,12 @@ def missing(error: QStashError) -> bool:
     return str(error).startswith("Request failed with status: 404,")
 
 
-def _timeout(seconds: float) -> httpx.Timeout:
-    return httpx.Timeout(seconds, connect=min(seconds, CONNECT_SECONDS))
-
-
-def _shown(text: str, secrets: tuple[str | None, ...]) -> str:
+def shown(text: str, secrets: tuple[str | None, ...]) -> str:
+    """Return the text in one line and no longer than is of use, with none of `secrets`."""
     for secret in filter(None, secrets):
         text = text.replace(secret, "***")
     return " ".join(text.split())[:_LONGEST_REASON]
+
+
+def _timeout(seconds: float) -> httpx.Timeout:
+    return httpx.Timeout(seconds, connect=min(seconds, CONNECT_SECONDS))

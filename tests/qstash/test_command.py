@@ -225,6 +225,9 @@ async def test_schedule_user_embedding_generation_registers_from_the_environment
         (["remove"], "QSTASH_TOKEN"),
         (["sign"], "QSTASH_CURRENT_SIGNING_KEY"),
         (["sign"], "APP_URL"),
+        (["dlq"], "QSTASH_TOKEN"),
+        (["dlq-retry"], "APP_URL"),
+        (["dlq-drop"], "APP_URL"),
         (["rebuild"], "DATABASE_URL"),
         (["experiment"], "DATABASE_URL"),
         (["shadow"], "DATABASE_URL"),
@@ -258,8 +261,9 @@ async def test_commands_end_2_with_one_line_for_a_variable_that_is_missing(
         ({}, ["--cron", "every full moon"]),
         ({}, ["--cron", "0 0 * * *\nX: y"]),
         ({}, ["trigger"]),
+        ({"QSTASH_TOKEN": "wrong"}, ["dlq"]),
     ],
-    ids=["token", "spaces", "nobody there", "not registered", "cron", "line end", "refused"],
+    ids=["token", "spaces", "nobody there", "not registered", "cron", "line end", "refused", "dlq"],
 )
 async def test_commands_end_2_with_one_line_where_qstash_cannot_do_it(
     stand: Stand, schedule: Schedule, environ: dict[str, str], arguments: list[str]
@@ -283,6 +287,7 @@ async def test_commands_end_2_with_one_line_where_qstash_cannot_do_it(
         ["erase"],
         ["rebuild", USER],
         ["register", USER],
+        ["dlq", "x"],
         ["erase", USER, "--check"],
     ],
     ids=" ".join,
