@@ -15,6 +15,12 @@ A_TIME = "a time as RFC 3339 spells it, with its offset"
 # Looser than UUID() in nothing: that takes braces, and hyphens anywhere.
 SPELT = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
+# Of what fromisoformat() reads, RFC 3339 knows one form: no weeks, no missing hyphens or seconds.
+A_MOMENT = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt]([01][0-9]|2[0-3]):[0-9]{2}:[0-9]{2}(\.[0-9]+)?"
+    r"([Zz]|[+-]([01][0-9]|2[0-3]):[0-5][0-9])"
+)
+
 # As JSON spells it, where float() also takes words, blanks and underscores.
 A_NUMBER = re.compile(r"-?([0-9]{1,30}(\.[0-9]{1,30})?|\.[0-9]{1,30})([eE][+-]?[0-9]{1,3})?")
 
@@ -81,13 +87,10 @@ def moment(request: Request, name: str) -> datetime | None:
 def as_time(name: str, value: object) -> datetime:
     """Return the time that is spelt as RFC 3339 has it."""
     try:
-        if not isinstance(value, str) or "T" not in value.upper():
-            raise ValueError
-        time = datetime.fromisoformat(value)
-        if time.tzinfo is None:
+        if not isinstance(value, str) or not A_MOMENT.fullmatch(value):
             raise ValueError
         # the first and the last hours of all times are none in UTC
-        return time.astimezone(UTC)
+        return datetime.fromisoformat(value.upper()).astimezone(UTC)
     except (ValueError, OverflowError):
         raise Invalid(name, A_TIME) from None
 
