@@ -6,7 +6,7 @@ FIND_PYTHON := for python in python3.12 python3.13 python3.14 python3; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null && echo $$python && break; \
 	done
 
-.PHONY: demo dev test test-views test-pooler mutation check build lock bench bench-scale bench-recommend bench-similar sizing \
+.PHONY: demo dev test test-views test-pooler mutation fuzz check build lock bench bench-scale bench-recommend bench-similar sizing \
   evaluate fit-ranking try clean
 
 demo: $(VENV)/installed  ## a whole run, offline, and what came of it; DATA=folder for a data set of your own
@@ -33,6 +33,9 @@ mutation: $(VENV)/installed  ## changes the mathematics line by line, to see the
 	@$(RUN) -m pip install --quiet --disable-pip-version-check mutmut==3.8.1
 	@$(VENV)/bin/mutmut run --max-children 2
 	@$(RUN) -m dev.mutation
+
+fuzz: $(VENV)/installed  ## what strangers may send, made up for SECONDS=60 in all; Linux on x86_64
+	@$(RUN) -m dev.fuzz $(if $(SECONDS),--seconds $(SECONDS))
 
 check: $(VENV)/installed  ## style, types, and the direction of imports
 	@$(VENV)/bin/ruff check .

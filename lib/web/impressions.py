@@ -34,7 +34,7 @@ def routes(environ: Environ) -> Sequence[Route]:
         only(request, ())
         body = await read_object(request, LONGEST_BODY, FIELDS)
         rec_id = as_id("rec_id", body["rec_id"]) if "rec_id" in body else uuid4()
-        user, posts = as_id("user_id", body.get("user_id")), _posts(body)
+        user, posts = as_id("user_id", body.get("user_id")), read_posts(body)
         await record_impressions(database, rec_id, user, posts, share)
         note("shown", rec_id=rec_id, posts=len(posts))
         return done({"rec_id": rec_id})
@@ -42,7 +42,8 @@ def routes(environ: Environ) -> Sequence[Route]:
     return [Route(PATH, answered(post), methods=["POST"])]
 
 
-def _posts(body: dict[str, Any]) -> list[UUID]:
+def read_posts(body: dict[str, Any]) -> list[UUID]:
+    """Return the ids of the posts that the body lists; raise Invalid."""
     listed = body.get("posts")
     if not isinstance(listed, list) or len(listed) > MOST:
         raise Invalid("posts", f"a list of 1 to {MOST} ids, each once")

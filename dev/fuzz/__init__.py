@@ -1,0 +1,1 @@
+"""What is read from strangers, fed with whatever a fuzzer thinks of."""
