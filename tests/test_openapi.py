@@ -107,6 +107,7 @@ def known(scene: Scene) -> dict[str, Any]:
     return document
 
 
+@pytest.mark.fault(27)
 @pytest.mark.timeout(300)
 async def test_no_call_is_answered_with_a_5xx_or_otherwise_than_the_document_says(
     start: Start, connection: Connection, tmp_path: Path

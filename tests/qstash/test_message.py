@@ -151,16 +151,19 @@ def test_parse_refuses_anything_else_as_malformed(body: bytes):
 
 
 @given(body=st.binary())
+@pytest.mark.fault(25)
 def test_parse_bears_any_bytes(body: bytes):
     assert parsed(body) in {Start(), Malformed}
 
 
 @given(value=json_values)
+@pytest.mark.fault(25)
 def test_parse_bears_any_json(value: Any):
     assert parsed(json.dumps(value).encode()) in {Start(), Malformed}
 
 
 @given(fields=st.fixed_dictionaries({"run": json_values, "page": json_values}))
+@pytest.mark.fault(25)
 def test_parse_refuses_any_other_values(fields: dict[str, Any]):
     assert parsed(json.dumps(fields).encode()) is Malformed
 
@@ -311,6 +314,7 @@ def test_parse_failure_finds_any_message(message: Start | Page, status: int | No
 
 
 @given(body=st.binary() | json_values.map(lambda value: json.dumps(value).encode()))
+@pytest.mark.fault(25)
 def test_parse_failure_bears_any_body(body: bytes):
     assert reread(body) in {Failure(Start(), None), Malformed}
 
@@ -318,6 +322,7 @@ def test_parse_failure_bears_any_body(body: bytes):
 @given(
     fields=st.fixed_dictionaries({}, optional={"status": json_values, "sourceBody": json_values})
 )
+@pytest.mark.fault(25)
 def test_parse_failure_bears_any_values(fields: dict[str, Any]):
     outcome = reread(json.dumps(fields).encode())
     assert outcome is Malformed or isinstance(outcome, Failure)

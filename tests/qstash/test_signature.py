@@ -108,6 +108,7 @@ def taken_by_receiver(vector: Vector) -> bool:
     return True
 
 
+@pytest.mark.fault(18)
 @pytest.mark.parametrize("vector", committed(), ids=lambda vector: vector.name)
 def test_verify_judges_each_committed_vector_as_written(vector: Vector):
     assert reason(vector) == vector.reason
@@ -183,11 +184,13 @@ def test_verify_takes_either_key_and_no_third(
     assert reason(Vector("", token, None, current=current, next=other)) == verdict
 
 
+@pytest.mark.fault(21)
 def test_verify_refuses_a_body_with_any_bit_flipped():
     token = sign(BODY, URL, CURRENT, NOW, "jwt_1")
     assert {outcome(token, flipped) for flipped in flips(BODY)} == {"wrong body"}
 
 
+@pytest.mark.fault(21)
 def test_verify_refuses_a_token_with_any_bit_flipped():
     token = sign(BODY, URL, CURRENT, NOW, "jwt_1").encode()
     assert {outcome(flipped.decode("latin-1")) for flipped in flips(token)} <= REASONS
@@ -201,16 +204,19 @@ def test_verify_refuses_a_token_that_is_too_long_without_decoding_it():
 
 
 @given(token=st.text() | st.none(), body=st.binary())
+@pytest.mark.fault(18)
 def test_verify_refuses_any_text(token: str | None, body: bytes):
     assert outcome(token, body) in REASONS
 
 
 @given(parts=st.lists(st.binary(), min_size=3, max_size=3))
+@pytest.mark.fault(18)
 def test_verify_refuses_any_three_segments(parts: list[bytes]):
     assert outcome(".".join(made.encoded(part) for part in parts)) in REASONS
 
 
 @given(body=st.binary().filter(lambda body: body != BODY))
+@pytest.mark.fault(21)
 def test_verify_refuses_any_other_body(body: bytes):
     assert outcome(sign(BODY, URL, CURRENT, NOW, "jwt_1"), body) == "wrong body"
 
@@ -221,6 +227,7 @@ def test_verify_takes_what_sign_makes(body: bytes, token_id: str):
 
 
 @given(payload=st.binary())
+@pytest.mark.fault(18)
 def test_verify_refuses_any_signed_payload(payload: bytes):
     assert outcome(made.seal(json.dumps(HEADER).encode(), payload)) in REASONS
 

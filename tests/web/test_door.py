@@ -8,6 +8,8 @@ import httpx
 import pytest
 
 from dev.qstash.signature import sign
+from lib.errors import SettingError
+from lib.settings import DEVELOPMENT_KEYS
 from tests.fast_loop import FastLoop
 from tests.web.conftest import (
     APP_URL,
@@ -16,6 +18,7 @@ from tests.web.conftest import (
     FUNCTIONS,
     NEXT,
     PROCESS,
+    SETTINGS,
     Services,
     client,
     signed,
@@ -23,6 +26,7 @@ from tests.web.conftest import (
 
 LONGEST = 65_536
 BODY = b"{}"
+NEWEST = "sig_newest".ljust(32, "0")
 UNAUTHORIZED = b'{"error":"unauthorized"}'
 
 
@@ -64,6 +68,7 @@ def strangers(path: str) -> Mapping[str, dict[str, str]]:
     }
 
 
+@pytest.mark.fault(18, 22)
 @pytest.mark.parametrize("path", FUNCTIONS)
 async def test_stranger_is_told_one_thing_and_nothing_is_opened(services: Services, path: str):
     async with client(path, services.environ) as http:
@@ -83,6 +88,44 @@ async def test_either_key_opens(path: str, key: str):
     assert answer.status_code == 489
 
 
+@pytest.mark.fault(20)
+@pytest.mark.parametrize("path", FUNCTIONS)
+@pytest.mark.parametrize(
+    ("current", "following", "opens"),
+    [
+        (CURRENT, NEXT, {CURRENT, NEXT}),
+        (NEXT, CURRENT, {CURRENT, NEXT}),
+        (NEXT, NEWEST, {NEXT, NEWEST}),
+        (NEWEST, NEWEST, {NEWEST}),
+    ],
+    ids=["before", "the other way round", "rotated", "rotated twice"],
+)
+async def test_after_a_rotation_the_old_key_opens_nothing(
+    services: Services, path: str, current: str, following: str, opens: set[str]
+):
+    keys = {"QSTASH_CURRENT_SIGNING_KEY": current, "QSTASH_NEXT_SIGNING_KEY": following}
+    async with client(path, services.environ | keys) as http:
+        for key in (CURRENT, NEXT, NEWEST):
+            answer = await http.post(path, content=b"[]", headers=signed(path, b"[]", key))
+            assert answer.status_code == (489 if key in opens else 401)
+    assert services.connections == 0
+
+
+@pytest.mark.fault(20)
+@pytest.mark.parametrize("name", ["QSTASH_CURRENT_SIGNING_KEY", "QSTASH_NEXT_SIGNING_KEY"])
+@pytest.mark.parametrize("key", sorted(DEVELOPMENT_KEYS))
+@pytest.mark.parametrize("path", FUNCTIONS)
+def test_function_with_a_key_that_everybody_knows_does_not_start_in_production(
+    path: str, name: str, key: str
+):
+    environ = SETTINGS | {name: key}
+    assert FUNCTIONS[path](environ | {"VERCEL_ENV": "development"})
+    with pytest.raises(SettingError, match="must be your own") as refused:
+        FUNCTIONS[path](environ | {"VERCEL_ENV": "production"})
+    assert key not in str(refused.value)
+
+
+@pytest.mark.fault(22)
 async def test_url_is_the_configured_one_whatever_the_headers_say():
     headers = {"Host": "other.example", "X-Forwarded-Host": "other.example"}
     async with client(PROCESS) as http:
@@ -90,6 +133,7 @@ async def test_url_is_the_configured_one_whatever_the_headers_say():
     assert answer.status_code == 489
 
 
+@pytest.mark.fault(21)
 @pytest.mark.parametrize("path", FUNCTIONS)
 async def test_body_is_checked_byte_for_byte(services: Services, path: str):
     body = b'{"page":0}'
@@ -105,6 +149,7 @@ async def test_body_is_checked_byte_for_byte(services: Services, path: str):
     assert services.connections == 0
 
 
+@pytest.mark.fault(23)
 @pytest.mark.parametrize("size", [LONGEST + 1, 10 * LONGEST])
 @pytest.mark.parametrize("path", FUNCTIONS)
 async def test_body_that_is_too_long_is_refused_though_it_is_signed(
@@ -117,6 +162,7 @@ async def test_body_that_is_too_long_is_refused_though_it_is_signed(
     assert services.connections == 0
 
 
+@pytest.mark.fault(23)
 async def test_longest_body_is_read():
     body = b" " * LONGEST
     async with client(PROCESS) as http:
@@ -124,6 +170,7 @@ async def test_longest_body_is_read():
     assert answer.status_code == 489
 
 
+@pytest.mark.fault(23)
 @pytest.mark.parametrize("chunk", [1024, 60_000, 1_000_000])
 async def test_body_without_end_is_read_to_its_cap(chunk: int):
     sent = 0
@@ -140,6 +187,7 @@ async def test_body_without_end_is_read_to_its_cap(chunk: int):
     assert sent <= LONGEST + chunk
 
 
+@pytest.mark.fault(23)
 async def test_body_of_a_stranger_without_a_token_is_not_read():
     async def unread() -> AsyncIterator[bytes]:
         pytest.fail("it was read")
@@ -160,6 +208,7 @@ async def drop_by_drop() -> AsyncIterator[bytes]:
         yield b" "
 
 
+@pytest.mark.fault(23)
 @pytest.mark.parametrize("body", [never, drop_by_drop])
 def test_body_that_takes_for_ever_is_given_up_after_ten_seconds(body: object):
     async def send() -> httpx.Response:
@@ -209,6 +258,7 @@ CASES = {
 }
 
 
+@pytest.mark.fault(25)
 @pytest.mark.parametrize("path", FUNCTIONS)
 async def test_signed_message_that_can_never_work_is_not_to_be_sent_again(
     services: Services, path: str

@@ -166,6 +166,7 @@ async def test_query_is_refused(services: Services):
     assert (answer.status_code, answer.json()["field"]) == (400, "x")
 
 
+@pytest.mark.fault(27)
 async def test_stranger_is_told_one_thing_before_anything_is_read_or_opened(services: Services):
     async with client(services.environ) as http:
         for token in ("", "admin-token", "api-tokens"):
@@ -184,6 +185,7 @@ async def test_other_methods_do_nothing_and_are_told_which_does(services: Servic
     assert services.connections == 0
 
 
+@pytest.mark.fault(23)
 async def test_body_that_is_too_long_is_refused(services: Services):
     async with client(services.environ) as http:
         answer = await http.post(PATH, content=b" " * (LONGEST + 1))

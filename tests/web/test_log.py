@@ -78,6 +78,7 @@ STRANGERS = {
 }
 
 
+@pytest.mark.fault(27)
 @pytest.mark.parametrize("name", STRANGERS)
 async def test_stranger_is_told_one_thing_before_anything_is_read_or_opened(
     services: Services, name: str
@@ -149,6 +150,7 @@ async def chunks(size: int) -> AsyncIterator[bytes]:
     yield b" " * (size % 1024)
 
 
+@pytest.mark.fault(23)
 @pytest.mark.parametrize("size", [LONGEST + 1, 10 * LONGEST])
 async def test_body_that_is_too_long_is_refused_however_it_comes(services: Services, size: int):
     async with client(services.environ) as http:

@@ -2,6 +2,7 @@ import itertools
 
 import pytest
 
+from tests.tally import Tally
 from tests.web.conftest import FAILED, FUNCTIONS, PROCESS, SETTINGS, Services, client, signed
 
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"]
@@ -24,6 +25,7 @@ def elsewhere(path: str) -> list[str]:
     ]
 
 
+@pytest.mark.fault(26)
 @pytest.mark.parametrize("path", FUNCTIONS)
 async def test_other_paths_are_not_there_and_are_led_nowhere(services: Services, path: str):
     body = b"{}"
@@ -35,6 +37,7 @@ async def test_other_paths_are_not_there_and_are_led_nowhere(services: Services,
     assert services.connections == 0
 
 
+@pytest.mark.fault(26)
 @pytest.mark.parametrize("path", FUNCTIONS)
 async def test_other_methods_do_nothing(services: Services, path: str):
     body = b"{}"
@@ -46,6 +49,7 @@ async def test_other_methods_do_nothing(services: Services, path: str):
     assert services.connections == 0
 
 
+@pytest.mark.fault(26)
 @pytest.mark.parametrize("allow", ["", "0", "1"])
 @pytest.mark.parametrize("vercel", ["", "development", "preview", "production"])
 async def test_get_works_in_development_alone_and_only_where_asked_for(
@@ -79,4 +83,20 @@ async def test_function_answers_for_its_own_path_alone(services: Services):
         async with client(path, services.environ) as http:
             answer = await http.post(other, content=b"{}", headers=signed(other, b"{}"))
         assert answer.status_code == 404
+    assert services.connections == 0
+
+
+@pytest.mark.fault(26)
+@pytest.mark.timeout(300)
+async def test_ten_thousand_gets_of_a_deployment_open_no_connection(
+    services: Services, tally: Tally
+):
+    tried = list(itertools.product(["GET", "HEAD"], [PROCESS, *elsewhere(PROCESS)]))
+    for vercel, allow in itertools.product(["production", "preview"], ["", "1"]):
+        environ = services.environ | {"VERCEL_ENV": vercel, "ALLOW_DEV_TRIGGER": allow}
+        async with client(PROCESS, environ) as http:
+            for method, path in itertools.islice(itertools.cycle(tried), 2500):
+                answer = await http.request(method, path)
+                assert answer.status_code == 404, (vercel, allow, method, path)
+                tally.tried += 1
     assert services.connections == 0
