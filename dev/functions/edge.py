@@ -21,6 +21,7 @@ from dev.functions.wire import error_page, rfc3339, to_client, to_function
 
 MAX_BODY = 4_500_000
 MAX_LOG_LINES = 10_000
+MAX_ANSWERS = 1000
 _LAST_BREATH_SECONDS = 0.2
 
 
@@ -32,7 +33,8 @@ class Functions:
     as their route. A function sees `environ`, PATH and what the runtime needs; nothing else.
     `environ` is read at every start: it may get the URL at which this is served afterwards.
     One that does not answer within `max_duration` seconds is killed, with all its requests.
-    An answer is passed on once it is complete.
+    An answer is passed on once it is complete; the last MAX_ANSWERS stay in `answers`, each its
+    headers and its body.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class Functions:
             limits=httpx.Limits(max_keepalive_connections=0),
         )
         self._logs: deque[str] = deque(maxlen=MAX_LOG_LINES)
+        self.answers: deque[bytes] = deque(maxlen=MAX_ANSWERS)
         self.starts = 0
 
     @property
@@ -127,6 +130,8 @@ class Functions:
             # Its connections may close a moment before the process is seen to have ended.
             await process.ended(_LAST_BREATH_SECONDS)
             return error_page(502, "FUNCTION_INVOCATION_FAILED", request_id)
+        said = b"".join(name + b": " + value + b"\n" for name, value in answer.headers.raw)
+        self.answers.append(said + content)
         response = Response(content, answer.status_code)
         response.raw_headers = to_client(answer.headers.raw)
         return response
