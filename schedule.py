@@ -5,8 +5,17 @@ import os
 import sys
 from collections.abc import Callable
 
-from lib.commands import dead_letters, experiment, rebuild, shadow, timetable, users, why
-from lib.errors import SettingError, Unavailable
+from lib.commands import (
+    dead_letters,
+    experiment,
+    rebuild,
+    restore,
+    shadow,
+    timetable,
+    users,
+    why,
+)
+from lib.errors import Damaged, Missing, SettingError, Unavailable
 from lib.qstash.schedule import EVERY_TWO_HOURS
 from lib.qstash.timetable import Registration
 from lib.settings import Environ
@@ -36,11 +45,12 @@ OF_A_USER: dict[str, Callable[[Environ, str], int]] = {
     "opt-in": users.opt_in,
 }
 
-OF_A_LETTER: dict[str, Callable[[Environ, str | None], int]] = {
+OF_ONE_OR_ALL: dict[str, Callable[[Environ, str | None], int]] = {
     "dlq-retry": dead_letters.retry,
     "dlq-drop": dead_letters.drop,
+    "restore": restore.restore_snapshot,
 }
-"""Of one dead letter, or of all."""
+"""Of one dead letter, or all; of one snapshot, or the latest."""
 
 
 def schedule_user_embedding_generation(cron: str = EVERY_TWO_HOURS) -> Registration:
@@ -62,13 +72,13 @@ def main(arguments: list[str], environ: Environ) -> int:
     parser.add_argument(
         "command",
         nargs="?",
-        choices=["register", *COMMANDS, *OF_A_LETTER, *OF_A_USER],
+        choices=["register", *COMMANDS, *OF_ONE_OR_ALL, *OF_A_USER],
         metavar="command",
         default="register",
         help="one of those below (%(default)s)",
     )
     parser.add_argument(
-        "id", nargs="?", help="the user, or the one dead letter, that the command is about"
+        "id", nargs="?", help="the user, dead letter or snapshot that the command is about"
     )
     parser.add_argument(
         "--cron", default=EVERY_TWO_HOURS, help="when to start runs, in UTC (%(default)s)"
@@ -83,7 +93,7 @@ def main(arguments: list[str], environ: Environ) -> int:
         parser.error(f"--cron and --check do not go with {asked.command}")
     if asked.command in OF_A_USER and not asked.id:
         parser.error(f"{asked.command} takes a user")
-    if asked.id is not None and asked.command not in {*OF_A_USER, *OF_A_LETTER}:
+    if asked.id is not None and asked.command not in {*OF_A_USER, *OF_ONE_OR_ALL}:
         parser.error(f"{asked.command} takes no id")
     try:
         if asked.check:
@@ -92,16 +102,16 @@ def main(arguments: list[str], environ: Environ) -> int:
             return timetable.register(environ, asked.cron)
         if asked.command in OF_A_USER:
             return OF_A_USER[asked.command](environ, asked.id)
-        if asked.command in OF_A_LETTER:
-            return OF_A_LETTER[asked.command](environ, asked.id)
+        if asked.command in OF_ONE_OR_ALL:
+            return OF_ONE_OR_ALL[asked.command](environ, asked.id)
         return COMMANDS[asked.command](environ)
-    except (SettingError, Unavailable) as error:
+    except (Damaged, Missing, SettingError, Unavailable) as error:
         print(error, file=sys.stderr)
         return FAILED
 
 
 def _explained() -> str:
-    every = {"register": timetable.register, **COMMANDS, **OF_A_LETTER, **OF_A_USER}
+    every = {"register": timetable.register, **COMMANDS, **OF_ONE_OR_ALL, **OF_A_USER}
     lines = [
         f"  {name:12} {(command.__doc__ or '').partition(chr(10))[0]}"
         for name, command in every.items()

@@ -9,6 +9,7 @@ ServiceError
 ├── Malformed         489, never retried
 ├── Unavailable       503, retried
 │   └── KeyRemains    the same, of an erasure that is done in Postgres alone
+├── Damaged           a snapshot is not whole: nothing of what is wrong is used
 └── EmbeddingError    one user's data is wrong: that user is skipped, the page goes on
 """
 
@@ -52,6 +53,10 @@ class Unavailable(ServiceError):
 
 class KeyRemains(Unavailable):
     """A user is erased in Postgres; the key in Redis could not be deleted now."""
+
+
+class Damaged(ServiceError):
+    """What is stored of a snapshot is not what it must be."""
 
 
 class EmbeddingError(ServiceError):

@@ -17,6 +17,7 @@ from valkey.asyncio import Valkey as Redis
 from dev.pooler import Pooler
 from dev.postgres import Postgres
 from dev.proxy import Proxy
+from dev.s3 import S3, moto
 from dev.stack import LOGIN, SQL, Stack, running
 from dev.valkey import Valkey
 from lib.qstash.queue import Queue
@@ -169,6 +170,19 @@ async def proxy(front: Postgres | Pooler) -> AsyncIterator[Proxy]:
     """What a function reaches Postgres through, where a test starts the stack with it."""
     async with Proxy.start(front.socket) as running_proxy:
         yield running_proxy
+
+
+@pytest.fixture(scope="session")
+def moto_url() -> Iterator[str]:
+    with moto() as url:
+        yield url
+
+
+@pytest.fixture
+async def s3(moto_url: str) -> AsyncIterator[S3]:
+    """An empty bucket, which functions find by `s3.environ`."""
+    async with S3.running(moto_url) as door:
+        yield door
 
 
 SECRETS = (

@@ -22,13 +22,19 @@ async def mirror(services: Services, users: Sequence[UUID]) -> None:
     committed and writes the key after the DEL. That is for readers to mend: SET with NX, then read
     the row again, and delete the key if the row is newer. Raises Unavailable.
     """
-    cache = services.cache
+    await mirror_into(services.cache, services.cache_mode, services.database, users)
+
+
+async def mirror_into(
+    cache: Cache | None, mode: CacheMode, database: Database, users: Sequence[UUID]
+) -> None:
+    """Do as `mirror`, for who has no more of a batch's services than these; None goes with OFF."""
     if cache is None:
         return
-    if services.cache_mode is CacheMode.INVALIDATE:
+    if mode is CacheMode.INVALIDATE:
         await cache.drop(users)
     else:
-        await _write(services.database, cache, users)
+        await _write(database, cache, users)
 
 
 async def _write(database: Database, cache: Cache, users: Sequence[UUID]) -> None:

@@ -27,35 +27,51 @@ class Page:
 
 
 @dataclass(frozen=True)
+class Snapshot:
+    """Store one part of the snapshot that follows a run; parts count from 0 to LAST_PAGE."""
+
+    run: UUID
+    page: int
+
+
+type Message = Start | Page | Snapshot
+
+SNAPSHOT = "snapshot"
+
+
+@dataclass(frozen=True)
 class Failure:
     """A message all of whose attempts failed, and the last answer's status if there was one."""
 
-    message: Start | Page
+    message: Message
     status: int | None
 
 
-def parse(body: bytes) -> Start | Page:
+def parse(body: bytes) -> Message:
     """Return the message that `body` says; Malformed unless it says exactly one."""
     fields = _fields(body) if body else {}
     if not fields:
         return Start()
+    job = fields.pop("job", None) if fields.get("job") == SNAPSHOT else None
     if fields.keys() != {"run", "page"}:
-        raise Malformed("expected an empty object, or one with exactly run and page")
-    return Page(_uuid(fields["run"]), _whole(fields["page"], "page", 0))
+        raise Malformed("expected an empty object, or one with run, page and a job of ours if any")
+    run, page = _uuid(fields["run"]), _whole(fields["page"], "page", 0)
+    return Snapshot(run, page) if job else Page(run, page)
 
 
-def encode(message: Start | Page) -> str:
+def encode(message: Message) -> str:
     """Return the body that says `message`: parse reads it back."""
     match message:
         case Start():
             return "{}"
-        case Page():
+        case Page() | Snapshot():
             fields = {"run": str(message.run), "page": message.page}
-            return json.dumps(fields, separators=(",", ":"))
+            job = {"job": SNAPSHOT} if isinstance(message, Snapshot) else {}
+            return json.dumps({**fields, **job}, separators=(",", ":"))
 
 
-def deduplication_id(page: Page) -> str:
-    """Return 64 hex digits that stand for the page, and for nothing but run and number."""
+def deduplication_id(page: Page | Snapshot) -> str:
+    """Return 64 hex digits that stand for the page, and for nothing but run, number and job."""
     # whoever publishes a page again must name it as before, or the chain forks
     return hashlib.sha256(encode(page).encode()).hexdigest()
 

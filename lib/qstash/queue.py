@@ -13,13 +13,14 @@ from lib.qstash.connection import (
     message_id,
 )
 from lib.qstash.delivery import delivery, destination
-from lib.qstash.message import Page, Start, deduplication_id, encode
+from lib.qstash.message import Message, Page, Snapshot, Start, deduplication_id, encode
 from lib.settings import QueueSettings
 
 if TYPE_CHECKING:
     from qstash import AsyncQStash
 
 FLOW_CONTROL_KEY = "user-embeddings"
+SNAPSHOT_KEY = "user-embeddings-snapshot"
 
 
 class Queue:
@@ -41,6 +42,15 @@ class Queue:
             FlowControl(key=FLOW_CONTROL_KEY, parallelism=chains),
         )
 
+    async def publish_snapshot(self, part: Snapshot) -> None:
+        """Publish a part of a snapshot; QStash delivers one at a time, and drops repeats as above.
+
+        The pages of a run do not wait for it.
+        """
+        await self._publish(
+            part, deduplication_id(part), FlowControl(key=SNAPSHOT_KEY, parallelism=1)
+        )
+
     async def publish_start(self) -> str:
         """Publish a start message and return its id."""
         return await self._publish(Start())
@@ -53,7 +63,7 @@ class Queue:
 
     async def _publish(
         self,
-        message: Start | Page,
+        message: Message,
         name: str | None = None,
         flow_control: FlowControl | None = None,
     ) -> str:

@@ -181,6 +181,17 @@ class ExplorationSettings:
         return cls(table.EXPLORE_SHARE.load(environ))
 
 
+@dataclass(frozen=True)
+class SnapshotSettings:
+    """Where snapshots go; without a `bucket`, None, there are none."""
+
+    bucket: str | None
+
+    @classmethod
+    def load(cls, environ: Environ) -> Self:
+        return cls(table.SNAPSHOT_BUCKET.load(environ))
+
+
 def app_url(environ: Environ) -> str:
     """Return the deployment's public base URL."""
     production = environ.get("VERCEL_PROJECT_PRODUCTION_URL")

@@ -5,6 +5,7 @@ from typing import Any
 
 from lib.settings.variable import (
     Variable,
+    bucket_or_none,
     half_at_most,
     no_experiment_or_one,
     no_scheme_or_one,
@@ -176,6 +177,13 @@ EMBEDDING_EXPERIMENT = Variable(
     no_experiment_or_one,
     default="",
 )
+SNAPSHOT_BUCKET = Variable(
+    "SNAPSHOT_BUCKET",
+    "the S3 bucket that all vectors go to after each run; empty is none",
+    "3 to 63 of a-z, 0-9, dots and hyphens, a letter or digit first and last",
+    bucket_or_none,
+    default="",
+)
 IMPRESSION_SHARE = Variable(
     "IMPRESSION_SHARE",
     "which share of the answers is remembered as shown, for 30 days; 0 remembers none",
@@ -230,6 +238,7 @@ VARIABLES: tuple[Variable[Any], ...] = (
     EMBEDDING_SHADOW,
     EMBEDDING_EXPERIMENT,
     CACHE_MODE,
+    SNAPSHOT_BUCKET,
     IMPRESSION_SHARE,
     EXPLORE_SHARE,
     DATABASE_POOLED,

@@ -14,6 +14,7 @@ type Environ = Mapping[str, str]
 NAME = "[a-z0-9-]{1,40}"
 SCHEME = rf"{NAME}(?:@[1-9][0-9]{{0,5}})?"
 ARM = rf"{SCHEME}=[1-9][0-9]{{0,5}}"
+BUCKET = "[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
 EXPERIMENT = rf"{NAME}:{ARM}(?:,{ARM}){{1,7}}"
 
 
@@ -89,6 +90,10 @@ def no_scheme_or_one(text: str) -> str | None:
 
 def no_experiment_or_one(text: str) -> str | None:
     return _spelt(EXPERIMENT, text) if text else None
+
+
+def bucket_or_none(text: str) -> str | None:
+    return _spelt(BUCKET, text) if text else None
 
 
 def origin(text: str) -> str:

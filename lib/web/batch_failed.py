@@ -9,7 +9,7 @@ from starlette.routing import Route
 
 from lib.batch.failure import pass_over
 from lib.qstash.delivery import failure_callback
-from lib.qstash.message import Page, Start, parse_failure
+from lib.qstash.message import Page, Snapshot, Start, parse_failure
 from lib.qstash.queue import Queue
 from lib.settings import DatabaseSettings, Environ, QueueSettings, SigningKeys, app_url
 from lib.store.database import Database
@@ -32,6 +32,10 @@ def routes(environ: Environ) -> Sequence[Route]:
             case Start():
                 # the next tick plans anyway, and its window reaches back to the last one's end
                 note("tick_failed", answer=failure.status)
+                return done({"status": "noted"})
+            case Snapshot() as part:
+                # the one before it stays the newest, and the next run takes another
+                note("snapshot_failed", run=part.run, page=part.page, answer=failure.status)
                 return done({"status": "noted"})
             case Page() as page:
                 following = await pass_over(database, queue, page, failure.status)

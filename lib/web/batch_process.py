@@ -13,13 +13,15 @@ from lib.batch import Progress, Services, count_popularity, start_run, work_page
 from lib.batch.neighbours import refresh_neighbours
 from lib.errors import Unavailable
 from lib.qstash.delivery import destination
-from lib.qstash.message import Page, Start, parse
+from lib.qstash.message import Page, Snapshot, Start, parse
 from lib.recommend.blend import load_blend
-from lib.settings import Environ, SigningKeys, app_url, dev_trigger_allowed
+from lib.settings import Environ, SigningKeys, SnapshotSettings, app_url, dev_trigger_allowed
+from lib.snapshot.bucket import Bucket
+from lib.snapshot.taking import begin_snapshot, take_part
 from lib.web.answer import answered, done, not_found, note, unavailable
 from lib.web.deadline import stop_at
 from lib.web.door import Door
-from lib.web.report import page_report, plan_report
+from lib.web.report import page_report, plan_report, snapshot_report
 
 PATH = "/api/actions/batch-process"
 
@@ -30,12 +32,16 @@ def routes(environ: Environ) -> Sequence[Route]:
     door = Door(destination(app_url(environ)), SigningKeys.load(environ))
     allowed = dev_trigger_allowed(environ)
     half_life = load_blend().popularity_days
+    name = SnapshotSettings.load(environ).bucket
+    bucket = Bucket(name) if name else None
 
     async def post(request: Request) -> Response:
         message = parse(await door.enter(request))
         begun, until = time.monotonic(), stop_at()
         copied = 0
         match message:
+            case Snapshot():
+                return await snapshot(message, begun)
             case Start():
                 report = plan_report(await start_run(services))
                 await count_popularity(services.database, half_life, services.runs.overlap)
@@ -43,6 +49,8 @@ def routes(environ: Environ) -> Sequence[Route]:
                 progress = await work_page(services, message, until)
                 report = page_report(message.page, progress)
                 copied = await _refresh(services, progress, until)
+                if bucket and progress.next is None and not progress.trouble:
+                    await begin_snapshot(services.database, services.queue, progress.run.id)
         note(
             "batch",
             **asdict(report),
@@ -53,6 +61,16 @@ def routes(environ: Environ) -> Sequence[Route]:
             neighbours=copied,
         )
         return unavailable(report.body()) if report.trouble else done(report.body())
+
+    async def snapshot(message: Snapshot, begun: float) -> Response:
+        taken = None
+        if bucket:
+            taken = await take_part(services.database, services.queue, bucket, message)
+        report = snapshot_report(message.run, message.page, taken)
+        cleared = taken.cleared if taken else 0
+        ms = round(1000 * (time.monotonic() - begun))
+        note("snapshot", **asdict(report), cleared=cleared, ms=ms)
+        return done(report.body())
 
     async def get(_: Request) -> Response:
         if not allowed:

@@ -6,12 +6,13 @@ from typing import Any
 from uuid import UUID
 
 from lib.batch import Plan, Progress
+from lib.snapshot.taking import Taken
 from lib.store.results import Outcome
 
 
 @dataclass(frozen=True)
 class Report:
-    """`status`: planned, in_progress, nothing_due; done, incomplete, closed; passed_over.
+    """`status`: planned, in_progress, nothing_due; done, incomplete, closed; passed_over; stored.
 
     `processed`, `skipped`, `failed`: users of this delivery. `next`: the lowest page published.
     `trouble`: why the message must come again.
@@ -54,3 +55,11 @@ def page_report(page: int, progress: Progress) -> Report:
         progress.next,
         str(progress.trouble) if progress.trouble else None,
     )
+
+
+def snapshot_report(run: UUID, page: int, taken: Taken | None) -> Report:
+    """Report a part of a snapshot; `processed`: the users in it."""
+    if taken is None:
+        return Report("closed", run, page)
+    status = "stored" if taken.complete else "done"
+    return Report(status, run, page, taken.users, next=taken.next)

@@ -11,6 +11,7 @@ from lib.errors import Malformed
 from lib.qstash.message import (
     Failure,
     Page,
+    Snapshot,
     Start,
     deduplication_id,
     encode,
@@ -20,9 +21,11 @@ from lib.qstash.message import (
 
 RUN = "6f9619ff-8b86-4d01-b42d-00cf4fc964ff"
 PAGE = Page(UUID(RUN), 7)
+PART = Snapshot(UUID(RUN), 7)
 
 pages = st.builds(Page, st.uuids(), st.integers(0, 2**31 - 1))
-messages = pages | st.builds(Start)
+parts = st.builds(Snapshot, st.uuids(), st.integers(0, 2**31 - 1))
+messages = pages | parts | st.builds(Start)
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
@@ -72,10 +75,11 @@ def reported(**fields: Any) -> bytes:
         (says(page=str(2**31 - 1)), Page(UUID(RUN), 2**31 - 1)),
         (f'{{"page":7,"run":"{RUN}"}}\n'.encode(), PAGE),
         (says(run=f'"\\u0036{RUN[1:]}"'), PAGE),
+        (f'{{"run":"{RUN}","page":7,"job":"snapshot"}}'.encode(), PART),
     ],
-    ids=["empty", "object", "spaces", "page", "first", "last", "order", "escapes"],
+    ids=["empty", "object", "spaces", "page", "first", "last", "order", "escapes", "snapshot"],
 )
-def test_parse_reads_what_a_message_may_say(body: bytes, message: Start | Page):
+def test_parse_reads_what_a_message_may_say(body: bytes, message: Start | Page | Snapshot):
     assert parse(body) == message
 
 
@@ -105,6 +109,9 @@ MALFORMED = {
     "no run": b'{"page": 7}',
     "an unknown field": b'{"run": "%s", "page": 7, "x": 1}' % RUN.encode(),
     "a job": b'{"run": "%s", "page": 7, "job": "rebuild"}' % RUN.encode(),
+    "a job that is none": b'{"run": "%s", "page": 7, "job": null}' % RUN.encode(),
+    "a job that is a list": b'{"run": "%s", "page": 7, "job": ["snapshot"]}' % RUN.encode(),
+    "a job alone": b'{"job": "snapshot"}',
     "only an unknown field": b'{"x": 1}',
     "a field in capitals": b'{"Run": "%s", "page": 7}' % RUN.encode(),
     "run twice": b'{"run": "%s", "page": 7, "run": "%s"}' % (RUN.encode(), RUN.encode()),
@@ -184,8 +191,10 @@ def test_deduplication_id_is_the_same_for_ever():
     )
 
 
-@given(one=pages, other=pages)
-def test_deduplication_id_tells_pages_apart(one: Page, other: Page):
+@given(one=pages | parts, other=pages | parts)
+def test_deduplication_id_tells_pages_apart(
+    one: Page | Snapshot, other: Page | Snapshot
+):
     assert (deduplication_id(one) == deduplication_id(other)) == (one == other)
     assert len(deduplication_id(one)) == 64
     assert set(deduplication_id(one)) <= set("0123456789abcdef")
@@ -195,6 +204,7 @@ def test_deduplication_id_tells_pages_apart(one: Page, other: Page):
     ("body", "failure"),
     [
         (reported(status=503, sourceBody=sourced(encode(PAGE))), Failure(PAGE, 503)),
+        (reported(status=503, sourceBody=sourced(encode(PART))), Failure(PART, 503)),
         (reported(status=489, sourceBody=sourced("{}")), Failure(Start(), 489)),
         (reported(status=500, sourceBody=""), Failure(Start(), 500)),
         (reported(status=500, sourceBody=None), Failure(Start(), 500)),
@@ -206,6 +216,7 @@ def test_deduplication_id_tells_pages_apart(one: Page, other: Page):
     ],
     ids=[
         "page",
+        "snapshot",
         "start",
         "empty source",
         "null source",

@@ -17,6 +17,7 @@ from lib.settings import (
     RedisSettings,
     RunSettings,
     SigningKeys,
+    SnapshotSettings,
     Tokens,
     VectorSettings,
     app_url,
@@ -97,6 +98,7 @@ MALFORMED: Mapping[str, list[str]] = {
     "EMBEDDING_SHADOW": SCHEMES,
     "EMBEDDING_EXPERIMENT": EXPERIMENTS,
     "CACHE_MODE": ["Write", "WRITE", "on", "0", "none", "off ", "write,off"],
+    "SNAPSHOT_BUCKET": ["ab", "a" * 64, "Bucket", "a_b", "-abc", "abc.", "s3://abc", "abc/def"],
     "IMPRESSION_SHARE": SHARES,
     "EXPLORE_SHARE": [*SHARES, "0.51", "0.500000001", "1"],
     "DATABASE_POOLED": SWITCHES,
@@ -128,6 +130,7 @@ def load(environ: Mapping[str, str]) -> dict[type | str, Any]:
         QueueSettings,
         RunSettings,
         SigningKeys,
+        SnapshotSettings,
         Tokens,
         VectorSettings,
     )
@@ -163,6 +166,7 @@ def test_required_settings_are_enough_and_the_rest_has_the_documented_defaults()
         shadow=None,
         experiment=None,
     )
+    assert loaded[SnapshotSettings] == SnapshotSettings(bucket=None)
     assert loaded[ImpressionSettings] == ImpressionSettings(share=1.0)
     assert loaded[ExplorationSettings] == ExplorationSettings(share=0.0)
     assert loaded["dev trigger"] is False
