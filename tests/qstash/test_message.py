@@ -192,9 +192,7 @@ def test_deduplication_id_is_the_same_for_ever():
 
 
 @given(one=pages | parts, other=pages | parts)
-def test_deduplication_id_tells_pages_apart(
-    one: Page | Snapshot, other: Page | Snapshot
-):
+def test_deduplication_id_tells_pages_apart(one: Page | Snapshot, other: Page | Snapshot):
     assert (deduplication_id(one) == deduplication_id(other)) == (one == other)
     assert len(deduplication_id(one)) == 64
     assert set(deduplication_id(one)) <= set("0123456789abcdef")

@@ -14,7 +14,7 @@ import pytest
 from dev.postgres import Postgres
 from lib.embedding import RETRACTIONS
 from lib.embedding.schemes import RECOMMENDED
-from lib.store import actions, pages, posts, results, runs, standings, vectors
+from lib.store import actions, pages, posts, results, runs, snapshots, standings, vectors
 from tests.scene import connect
 
 ACTIONS = 50_000
@@ -187,6 +187,11 @@ CASES: dict[str, tuple[str, Arguments, set[str]]] = {
         posts.READ_VERSIONS,
         lambda users: (",".join(user.hex for user in users), "m"),
         {"post_embeddings_version"},
+    ),
+    "a part of a snapshot": (
+        snapshots.READ_VECTORS,
+        lambda users: (users[0], 500),
+        {"user_embeddings_user_id_key"},
     ),
     "who is closed": (
         results.CLOSE_USERS,
