@@ -54,8 +54,8 @@ SET maintenance_work_mem = '512MB'
 """
 
 EMPTY_RUNS = """
-TRUNCATE embedding.runs, embedding.run_users, embedding.run_counts, embedding.failed_pages,
-  embedding.failures, embedding.due
+TRUNCATE embedding.runs, embedding.run_users, embedding.run_counts, embedding.run_figures,
+  embedding.failed_pages, embedding.failures, embedding.due
 """
 
 LAST_RUN = """

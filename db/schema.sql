@@ -62,6 +62,23 @@ CREATE TABLE IF NOT EXISTS embedding.run_counts (
   PRIMARY KEY (run_id, name)
 );
 
+-- Figures of a run that status and metrics show: seconds by phase, how much vectors moved, how old they were.
+CREATE TABLE IF NOT EXISTS embedding.run_figures (
+  run_id UUID NOT NULL REFERENCES embedding.runs (id) ON DELETE CASCADE,
+  name   TEXT NOT NULL,
+  amount DOUBLE PRECISION NOT NULL,
+  PRIMARY KEY (run_id, name)
+);
+
+-- What all runs came to that are `folded`: they may be pruned, and no sum ever falls.
+CREATE TABLE IF NOT EXISTS embedding.totals (
+  name   TEXT PRIMARY KEY,
+  amount DOUBLE PRECISION NOT NULL
+);
+ALTER TABLE embedding.runs ADD COLUMN IF NOT EXISTS pages_done INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE embedding.runs ADD COLUMN IF NOT EXISTS folded BOOLEAN NOT NULL DEFAULT false;
+CREATE INDEX IF NOT EXISTS runs_unfolded ON embedding.runs (number) WHERE NOT folded;
+
 -- Users whom the next run takes though the log's window does not show them.
 CREATE TABLE IF NOT EXISTS embedding.due (
   user_id UUID NOT NULL,
@@ -84,6 +101,8 @@ CREATE TABLE IF NOT EXISTS embedding.failures (
   failed_at TIMESTAMPTZ NOT NULL
 );
 
+CREATE INDEX IF NOT EXISTS failures_failed ON embedding.failures (failed_at);
+
 -- Pages that QStash gave up on; their users join the next run.
 CREATE TABLE IF NOT EXISTS embedding.failed_pages (
   run_id    UUID NOT NULL REFERENCES embedding.runs (id) ON DELETE CASCADE,
@@ -92,6 +111,7 @@ CREATE TABLE IF NOT EXISTS embedding.failed_pages (
   failed_at TIMESTAMPTZ NOT NULL DEFAULT now(),
   PRIMARY KEY (run_id, page)
 );
+CREATE INDEX IF NOT EXISTS failed_pages_failed ON embedding.failed_pages (failed_at);
 
 -- The mean of a model's post embeddings, which centred schemes take off. A row never changes: vectors name theirs.
 CREATE TABLE IF NOT EXISTS embedding.means (

@@ -8,6 +8,7 @@ from itertools import batched
 from uuid import UUID
 
 from lib.batch.mirror import mirror
+from lib.batch.phases import Figures, Phase, Watch, no_figures, phase, timed
 from lib.batch.services import Services
 from lib.batch.users import process_batch_user_embeddings
 from lib.errors import Malformed, Unavailable
@@ -34,20 +35,25 @@ def slice_size(users: int) -> int:
 class Progress:
     """What one delivery of a page did.
 
-    `next`: the page it published. `trouble`: why users are left on the page, for whom the message
+    `seconds`: where its time went, summed over slices that go side by side. `next`: the page it
+    published. `trouble`: why users are left on the page, for whom the message
     must come again.
     """
 
     run: Run
     results: list[Result] = field(default_factory=list)
+    seconds: Figures = field(default_factory=no_figures)
     next: int | None = None
     trouble: Unavailable | None = None
 
 
-async def work_page(services: Services, page: Page, stop_at: float) -> Progress:
+async def work_page(
+    services: Services, page: Page, stop_at: float, *, again: bool = False
+) -> Progress:
     """Work off the users left on a page and publish its chain's next page.
 
-    `stop_at`: no slice is begun after this time of the event loop. Raises Malformed for a run that
+    `stop_at`: no slice is begun after this time of the event loop. `again`: whether the message is
+    another attempt, which is counted. Raises Malformed for a run that
     never was, and Unavailable where Postgres or QStash is; a cache that is down is `trouble`, since
     the other slices and pages go on.
     """
@@ -55,8 +61,11 @@ async def work_page(services: Services, page: Page, stop_at: float) -> Progress:
         run = await known_run(connection, page.run)
         members = await pages.page_members(connection, page.run, page.page)
     progress = Progress(run)
+    services.figures["retries"] += again
+    services.figures["repeats"] += not members
     if not run.finished:
-        await _work(services, page, members, stop_at, progress)
+        with timed(Watch(progress.seconds, services.figures, services.spans)):
+            await _work(services, page, members, stop_at, progress)
     return progress
 
 
@@ -93,7 +102,10 @@ async def _all(*parts: Coroutine[None, None, None]) -> None:
 
 
 async def _pass_on(services: Services, page: Page, progress: Progress) -> None:
-    progress.next = await publish_next(services.database, services.queue, progress.run, page.page)
+    with phase(Phase.PUBLISH):
+        progress.next = await publish_next(
+            services.database, services.queue, progress.run, page.page
+        )
 
 
 async def known_run(connection: Connection, run: UUID) -> Run:
@@ -114,10 +126,20 @@ async def publish_next(database: Database, queue: Queue, run: Run, page: int) ->
 
 
 async def _settle(services: Services, page: Page, done: list[Result], progress: Progress) -> None:
-    """Bring the cache up to date, and only then strike the users off the work list."""
+    """Bring the cache up to date, and only then strike the users off the work list.
+
+    What this instance has measured by then is credited to the run; what comes after, such as a
+    publication still under way, counts with the next slice that it closes.
+    """
+    figures: dict[str, float] = {}
     try:
-        await mirror(services, [result.user for result in done])
+        with phase(Phase.CACHE):
+            await mirror(services, [result.user for result in done])
         async with services.database.connection() as connection:
-            await results.close_users(connection, page.run, page.page, done)
+            figures = {name: amount for name, amount in services.figures.items() if amount}
+            services.figures.clear()
+            await results.close_users(connection, page.run, page.page, done, figures)
     except Unavailable as trouble:
+        for name, amount in figures.items():
+            services.figures[name] += amount
         progress.trouble = trouble

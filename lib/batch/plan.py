@@ -8,7 +8,7 @@ from lib.batch.mean import look_at_mean
 from lib.batch.services import Services
 from lib.qstash.message import Page
 from lib.settings import RunSettings
-from lib.store import actions, pages, runs
+from lib.store import actions, figures, pages, runs
 from lib.store.database import Connection
 from lib.store.runs import Run
 
@@ -35,6 +35,9 @@ async def start_run(services: Services) -> Plan:
     async with services.database.connection() as connection:
         async with connection.transaction():
             run, planned = await _plan(connection, services)
+        if planned:
+            # before any page is published: how users stood without this run
+            await figures.survey(connection, run.id, run.pages)
         first = await pages.lowest_pages(connection, run)
     for page in first:
         await services.queue.publish_page(Page(run.id, page), run.chains)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lib.batch.mean import FETCH, current_mean
+from lib.batch.phases import Phase, phase
 from lib.batch.services import Services
 from lib.embedding import Histories, PostVectors, Scheme, UserVectors, aggregate
 from lib.embedding.warm import NEVER
@@ -80,9 +81,10 @@ async def read(services: Services, scheme: Scheme, members: Sequence[Member]) ->
         async with services.warm_turn:
             post_vectors = await _read_posts(connection, services, histories)
             taken_off = mean.vector if mean else None
-            made = await asyncio.to_thread(
-                aggregate, histories, post_vectors, scheme, minimum, taken_off
-            )
+            with phase(Phase.AGGREGATE):
+                made = await asyncio.to_thread(
+                    aggregate, histories, post_vectors, scheme, minimum, taken_off
+                )
         embedded = post_vectors.rows >= 0
         lost = np.zeros(len(wanted), dtype=np.bool_)
         if not embedded.all():

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Self
 from uuid import UUID
 
+from lib.batch.phases import Figures, Spans, no_figures, no_span
 from lib.cache import Cache
 from lib.embedding import BASELINE, DIMENSIONS, Scheme
 from lib.embedding.schemes import find_scheme
@@ -35,7 +36,8 @@ def _warm_vectors() -> WarmVectors:
 class Services:
     """Made once a process, from the environment; connects to nothing before it is used.
 
-    `cache` is None with CacheMode.OFF. Whoever works with `warm` holds `warm_turn`.
+    `cache` is None with CacheMode.OFF. Whoever works with `warm` holds `warm_turn`. `figures`: what
+    no run has been credited with yet. `spans` opens a span of a trace, where somebody traces.
     """
 
     database: Database
@@ -49,6 +51,8 @@ class Services:
     experiment: Experiment | None = None
     warm: WarmVectors = field(default_factory=_warm_vectors)
     warm_turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    figures: Figures = field(default_factory=no_figures)
+    spans: Spans = no_span
 
     @classmethod
     def load(cls, environ: Environ) -> Self:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from lib.batch.phases import Phase, phase
 from lib.batch.reading import read
 from lib.batch.services import Services
 from lib.embedding import Scheme
@@ -9,6 +10,7 @@ from lib.errors import EmbeddingError
 from lib.store import shadows, vectors
 from lib.store.database import DATA_ERRORS
 from lib.store.pages import Member
+from lib.store.vectors import NewVectors
 
 
 async def cast_shadow(services: Services, scheme: Scheme, members: Sequence[Member]) -> None:
@@ -28,10 +30,17 @@ async def cast_shadow(services: Services, scheme: Scheme, members: Sequence[Memb
 
 async def _cast(services: Services, scheme: Scheme, members: Sequence[Member]) -> bool:
     """Return whether there was room for all of them."""
-    reading = await read(services, scheme, members)
+    with phase(Phase.READ):
+        reading = await read(services, scheme, members)
     if reading is None:
         return False
     new = reading.new_vectors()
+    with phase(Phase.WRITE):
+        await _store(services, new)
+    return True
+
+
+async def _store(services: Services, new: NewVectors) -> None:
     async with services.database.connection() as connection:
         held = await vectors.read_stored(connection, new.users)
         live = {one.user: one.embedding for one in held}
@@ -40,4 +49,3 @@ async def _cast(services: Services, scheme: Scheme, members: Sequence[Member]) -
             for user, vector in zip(new.users, new.vectors, strict=True)
         ]
         await shadows.upsert_shadows(connection, new, similarities)
-    return True

@@ -1,10 +1,12 @@
 """From a slice of users to their stored vectors: read, aggregate, write."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
+from uuid import UUID
 
 import numpy as np
 
+from lib.batch.phases import Phase, phase
 from lib.batch.reading import Reading, read
 from lib.batch.services import Services
 from lib.batch.shadow import cast_shadow
@@ -62,18 +64,20 @@ async def _alone(services: Services, scheme: Scheme, member: Member) -> Result:
 
 
 async def _process(services: Services, scheme: Scheme, members: Sequence[Member]) -> list[Result]:
-    reading = await read(services, scheme, members)
+    with phase(Phase.READ):
+        reading = await read(services, scheme, members)
     if reading is None:
         middle = len(members) // 2
         return [
             *await _process(services, scheme, members[:middle]),
             *await _process(services, scheme, members[middle:]),
         ]
-    await write(services, scheme, reading)
-    return list(_results(reading))
+    with phase(Phase.WRITE):
+        drift = await write(services, scheme, reading)
+    return list(_results(reading, drift))
 
 
-def _results(reading: Reading) -> Iterator[Result]:
+def _results(reading: Reading, drift: Mapping[UUID, float]) -> Iterator[Result]:
     log, made, histories = reading.log, reading.made, reading.log.histories
     unusable = histories.count_by_user(~reading.usable[histories.places])
     recent = np.abs(histories.acted_at - microseconds(log.read_at)) < WAIT // MICROSECOND
@@ -101,4 +105,5 @@ def _results(reading: Reading) -> Iterator[Result]:
             unknown_actions=int(log.unknown[place]),
             unusable_posts=int(unusable[place]),
             waiting=bool(waiting[place]),
+            drift=drift.get(user),
         )

@@ -1,6 +1,6 @@
 """The interest vectors: `user_embeddings`, and what Postgres holds of them now."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -36,10 +36,27 @@ class NewVectors:
     erased: Sequence[datetime | None]
 
 
+@dataclass(frozen=True)
+class Written:
+    """Whose vectors were written, and of some of them those they took the place of, (384,)."""
+
+    users: set[UUID]
+    former: Mapping[UUID, NDArray[np.float32]]
+
+
+SAMPLE = 16
+"""Of so many users the former vectors are looked at: an index look-up and 1.5 KB each."""
+
 # What a vector had beside it goes with it; `lib.store.interests` writes what the new one has.
+# The former vectors are those of the statement's snapshot, and tell how far a user has moved.
 UPSERT = """
 WITH withheld AS MATERIALIZED (
   SELECT embedding.withheld($1::UUID[], $5::TIMESTAMPTZ[]) AS users
+),
+former AS MATERIALIZED (
+  SELECT user_id, embedding
+  FROM user_embeddings
+  WHERE user_id = ANY ($6::UUID[]) AND model_version = $3::TEXT
 ),
 written AS (
   INSERT INTO user_embeddings AS stored
@@ -68,19 +85,22 @@ former_offset AS (
 former_interest AS (
   DELETE FROM embedding.user_interests USING written WHERE user_interests.user_id = written.user_id
 )
-SELECT user_id FROM written
+SELECT written.user_id, former.embedding AS former
+FROM written
+LEFT JOIN former USING (user_id)
 """
 
 
-async def upsert(connection: Connection, new: NewVectors) -> set[UUID]:
+async def upsert(connection: Connection, new: NewVectors) -> Written:
     """Write the vectors of those users who exist, unless a newer read is stored.
 
     Whoever was erased since the read is left out, and whoever opted out. Returns whose were
-    written. In the order of the users' ids, so that two writers never wait for each other
+    written; of up to SAMPLE users, evenly chosen, also the vectors of the same model_version that
+    were there before. In the order of the users' ids, so that two writers never wait for each other
     crosswise; all or nothing.
     """
     if not new.users:
-        return set()
+        return Written(set(), {})
     rows = await connection.fetch(
         UPSERT,
         new.users,
@@ -88,8 +108,12 @@ async def upsert(connection: Connection, new: NewVectors) -> set[UUID]:
         new.model_version,
         new.generated_at,
         new.erased,
+        new.users[:: -(-len(new.users) // SAMPLE)],
     )
-    return {row["user_id"] for row in rows}
+    return Written(
+        {row["user_id"] for row in rows},
+        {row["user_id"]: row["former"].to_numpy() for row in rows if row["former"] is not None},
+    )
 
 
 REMOVE = """

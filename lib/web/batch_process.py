@@ -11,6 +11,7 @@ from starlette.routing import Route
 
 from lib.batch import Progress, Services, count_popularity, start_run, work_page
 from lib.batch.neighbours import refresh_neighbours
+from lib.batch.tidy import tidy_up
 from lib.errors import Unavailable
 from lib.qstash.delivery import destination
 from lib.qstash.message import Page, Snapshot, Start, parse
@@ -45,6 +46,7 @@ def routes(environ: Environ) -> Sequence[Route]:
             case Start():
                 report = plan_report(await start_run(services))
                 await count_popularity(services.database, half_life, services.runs.overlap)
+                await tidy_up(services.database)
             case Page():
                 progress = await work_page(services, message, until)
                 report = page_report(message.page, progress)

@@ -300,7 +300,7 @@ async def test_times_ahead_are_kept_until_they_have_come(connection: asyncpg.Con
 
 
 async def write_vector(connection: asyncpg.Connection, log: Log, user: UUID) -> bool:
-    return await upsert(connection, new(log, user)) == {user}
+    return (await upsert(connection, new(log, user))).users == {user}
 
 
 async def write_shadow(connection: asyncpg.Connection, log: Log, user: UUID) -> bool:

@@ -10,11 +10,22 @@ from uuid import UUID
 
 import asyncpg
 import pytest
+from pgvector import Vector
 
 from dev.postgres import Postgres
 from lib.embedding import RETRACTIONS
 from lib.embedding.schemes import RECOMMENDED
-from lib.store import actions, pages, posts, results, runs, snapshots, standings, vectors
+from lib.store import (
+    actions,
+    figures,
+    pages,
+    posts,
+    results,
+    runs,
+    snapshots,
+    standings,
+    vectors,
+)
 from tests.scene import connect
 
 ACTIONS = 50_000
@@ -193,6 +204,24 @@ CASES: dict[str, tuple[str, Arguments, set[str]]] = {
         lambda users: (users[0], 500),
         {"user_embeddings_user_id_key"},
     ),
+    "what is written": (
+        vectors.UPSERT,
+        lambda users: (
+            users,
+            [Vector([1.0] * 384)] * len(users),
+            "m",
+            END,
+            [None] * len(users),
+            users[::32],
+        ),
+        {"user_embeddings_user_id_key"},
+    ),
+    "whether a page is done": (results.CLOSE_RUN, lambda _: (RUN, 3, 1), {"run_users_pkey"}),
+    "how a sample stands": (
+        figures.SURVEY,
+        lambda _: (RUN, 100, 100, 10, figures.AGE_BOUNDS),
+        {"run_users_pkey", "user_embeddings_user_id_key"},
+    ),
     "who is closed": (
         results.CLOSE_USERS,
         lambda users: (
@@ -205,6 +234,11 @@ CASES: dict[str, tuple[str, Arguments, set[str]]] = {
             [False] * len(users),
             [None] * len(users),
             5,
+            ["m"] * len(users),
+            [0.1] * len(users),
+            ["seconds read"],
+            [0.1],
+            results.DRIFT_BOUNDS,
         ),
         {"run_users_pkey"},
     ),

@@ -117,13 +117,14 @@ async def test_row_that_somebody_else_left_half_empty_is_healed(
 
 async def test_users_who_do_not_exist_are_skipped(connection: asyncpg.Connection):
     await sign_up(connection, A, C)
-    assert await upsert(connection, new({A: unit(0), B: unit(1), C: unit(2)})) == {A, C}
+    written = await upsert(connection, new({A: unit(0), B: unit(1), C: unit(2)}))
+    assert written.users == {A, C}
     assert {found.user for found in await read_stored(connection, [A, B, C])} == {A, C}
     assert await place_of(connection, C) == 2
 
 
 async def test_nobody_s_vectors_are_written_and_removed(connection: asyncpg.Connection):
-    assert await upsert(connection, new({})) == set()
+    assert (await upsert(connection, new({}))).users == set()
     await remove(connection, [], OLD)
     assert await read_stored(connection, []) == []
 
