@@ -17,7 +17,7 @@ from lib.embedding import BASELINE
 from lib.record import actions, impressions
 from lib.settings.table import VARIABLES
 from lib.web import impressions as shown
-from lib.web import log, recommendations, similar, users
+from lib.web import log, recommendations, similar, status, users
 from tests.conftest import Start, trigger
 from tests.scene import Scene, build
 
@@ -27,13 +27,16 @@ ENVIRON = {
     "DATABASE_URL": "postgresql:///nothing",
     "UPSTASH_REDIS_REST_URL": "http://127.0.0.1:1",
     "UPSTASH_REDIS_REST_TOKEN": "token",
+    "QSTASH_TOKEN": "token",
     "API_TOKEN": "reads",
     "ADMIN_TOKEN": "erases",
 }
 
 
 def test_every_route_is_described_with_its_methods_and_no_other_is():
-    routes = [route for function in (log, shown, users) for route in function.routes(ENVIRON)]
+    routes = [
+        route for function in (log, shown, status, users) for route in function.routes(ENVIRON)
+    ]
     served = {route.path: (route.methods or set()) - {"HEAD"} for route in routes}
     described = {
         path: {method.upper() for method in item if method != "parameters"}

@@ -8,6 +8,7 @@ RETRIES = 3
 # 20 s, 60 s, 180 s: the last attempt is within the 10 minutes for which QStash knows duplicates
 RETRY_DELAY = "20000 * pow(3, retried)"
 LABEL = "user-embeddings"
+SCHEDULE_ID = "user-embeddings"
 BYPASS = "x-vercel-protection-bypass"
 
 

@@ -7,10 +7,10 @@ from qstash.schedule import Schedule as LiveSchedule
 
 from lib.errors import SettingError
 from lib.qstash.delivery import RETRIES, destination, failure_callback
+from lib.qstash.delivery import SCHEDULE_ID as SCHEDULE_ID  # noqa: PLC0414  # commands know it from here
 from lib.qstash.message import Start, encode
 from lib.settings import QueueSettings
 
-SCHEDULE_ID = "user-embeddings"
 EVERY_TWO_HOURS = "0 */2 * * *"
 
 

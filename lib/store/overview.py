@@ -72,6 +72,8 @@ FROM (
     UNION ALL
     SELECT name, amount FROM embedding.run_figures WHERE run_id = runs.id
     UNION ALL
+    SELECT 'failed pages', count(*) FROM embedding.failed_pages WHERE run_id = runs.id
+    UNION ALL
     SELECT 'pages', pages_done
     UNION ALL
     SELECT CASE WHEN absorbed THEN 'absorbed' ELSE 'finished' END, 1 WHERE finished_at IS NOT NULL

@@ -31,6 +31,8 @@ FROM (
   UNION ALL
   SELECT name, amount FROM embedding.run_figures JOIN closed ON closed.id = run_id
   UNION ALL
+  SELECT 'failed pages', count(*) FROM embedding.failed_pages JOIN closed ON closed.id = run_id
+  UNION ALL
   SELECT 'pages', pages_done FROM folded
   UNION ALL
   SELECT CASE WHEN absorbed THEN 'absorbed' ELSE 'finished' END, 1 FROM folded

@@ -11,6 +11,7 @@ from starlette.routing import Route
 
 from lib.batch import Progress, Services, count_popularity, start_run, work_page
 from lib.batch.neighbours import refresh_neighbours
+from lib.batch.phases import Phase, no_figures
 from lib.batch.tidy import tidy_up
 from lib.errors import Unavailable
 from lib.qstash.delivery import destination
@@ -38,8 +39,9 @@ def routes(environ: Environ) -> Sequence[Route]:
 
     async def post(request: Request) -> Response:
         message = parse(await door.enter(request))
+        again = request.headers.get("upstash-retried", "0") != "0"
         begun, until = time.monotonic(), stop_at()
-        copied = 0
+        copied, users, phases = 0, 0, no_figures()
         match message:
             case Snapshot():
                 return await snapshot(message, begun)
@@ -48,15 +50,19 @@ def routes(environ: Environ) -> Sequence[Route]:
                 await count_popularity(services.database, half_life, services.runs.overlap)
                 await tidy_up(services.database)
             case Page():
-                progress = await work_page(services, message, until)
+                progress = await work_page(services, message, until, again=again)
                 report = page_report(message.page, progress)
+                users, phases = len(progress.results), progress.seconds
                 copied = await _refresh(services, progress, until)
                 if bucket and progress.next is None and not progress.trouble:
                     await begin_snapshot(services.database, services.queue, progress.run.id)
         note(
             "batch",
             **asdict(report),
+            users=users,
             ms=round(1000 * (time.monotonic() - begun)),
+            # summed over slices that go side by side
+            **{f"ms_{name}": round(1000 * phases[name]) for name in Phase},
             # of all post vectors that this instance ever needed
             vectors_warm=services.warm.found,
             vectors_read=services.warm.missed,

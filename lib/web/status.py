@@ -1,0 +1,79 @@
+"""GET /api/status and /api/metrics: how the system is doing, for people and for Prometheus."""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from lib.settings import Environ, Tokens
+from lib.status.link import opens
+from lib.status.recent import Recent
+from lib.status.services import Services
+from lib.status.status import RunStatus, Status
+from lib.web.answer import answered, done
+from lib.web.bearer import Bearer
+from lib.web.fields import only
+
+STATUS = "/api/status"
+METRICS = "/api/metrics"
+
+
+def routes(environ: Environ) -> Sequence[Route]:
+    """Return the function's routes; raise SettingError."""
+    recent, tokens = Recent(Services.load(environ)), Tokens.load(environ)
+    door = Bearer(tokens.api + tokens.admin)
+
+    async def status(request: Request) -> Response:
+        if not _opened_by_link(request, tokens):
+            door.enter(request)
+        only(request, {"expires", "signature"})
+        return done(status_body(await recent.status()))
+
+    async def metrics(request: Request) -> Response:
+        door.enter(request)
+        only(request, ())
+        from lib.web.metrics import CONTENT_TYPE, exposition  # noqa: PLC0415  # a page needs none
+
+        text = exposition(await recent.status())
+        return Response(text, headers={"Content-Type": CONTENT_TYPE})
+
+    return [
+        Route(STATUS, answered(status), methods=["GET"]),
+        Route(METRICS, answered(metrics), methods=["GET"]),
+    ]
+
+
+def _opened_by_link(request: Request, tokens: Tokens) -> bool:
+    expires = request.query_params.get("expires", "")
+    signature = request.query_params.get("signature", "")
+    return opens(STATUS, expires, signature, tokens.admin, time.time())
+
+
+def status_body(status: Status) -> dict[str, Any]:
+    """Return the status as JSON has it: its fields, and what follows from them."""
+    return {
+        "at": status.at,
+        "staleness_seconds": status.staleness,
+        "runs": [_run(run) for run in status.runs],
+        "totals": status.totals,
+        "backlog": status.backlog,
+        "failures": status.failures,
+        "failed_pages": status.failed_pages,
+        "queue": status.queue,
+    }
+
+
+def _run(run: RunStatus) -> dict[str, Any]:
+    age, drift = run.freshness.age, run.work.drift
+    return {
+        **vars(run),
+        "users_left": run.users_left,
+        "seconds": run.seconds,
+        "users_per_second": run.users_per_second,
+        "coverage": run.freshness.coverage,
+        "age_seconds": {"median": age.quantile(0.5), "p95": age.quantile(0.95)},
+        "drift": {"mean": drift.mean, "median": drift.quantile(0.5), "p95": drift.quantile(0.95)},
+    }
