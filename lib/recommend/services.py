@@ -1,11 +1,12 @@
 """What a read works with: its settings and the ways to Postgres and Redis."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 from lib.cache import Cache
 from lib.embedding.ranking import Blend
 from lib.recommend.blend import load_blend
+from lib.recommend.reads import Reads
 from lib.settings import (
     CacheSettings,
     DatabaseSettings,
@@ -43,6 +44,7 @@ class Readers:
     exploration: ExplorationSettings
     blend: Blend
     patience: Patience = Patience()
+    reads: Reads = field(default_factory=Reads)
 
     @classmethod
     def load(cls, environ: Environ) -> Self:

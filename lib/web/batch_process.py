@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -24,13 +24,14 @@ from lib.web.answer import answered, done, not_found, note, unavailable
 from lib.web.deadline import stop_at
 from lib.web.door import Door
 from lib.web.report import page_report, plan_report, snapshot_report
+from lib.web.trace import spans
 
 PATH = "/api/actions/batch-process"
 
 
 def routes(environ: Environ) -> Sequence[Route]:
     """Return the function's routes; raise SettingError."""
-    services = Services.load(environ)
+    services = replace(Services.load(environ), spans=spans(environ))
     door = Door(destination(app_url(environ)), SigningKeys.load(environ))
     allowed = dev_trigger_allowed(environ)
     half_life = load_blend().popularity_days
