@@ -18,9 +18,9 @@ POST_CHECK_BYTES = 24  # what says that a post has not changed
 POST_ID_BYTES = 33  # one post asked for: once, and once more if its vector is not there
 COPY_BYTES = 1_620  # a user's vector read back for Redis, and its time once more
 USER_OUT_BYTES = 120  # the rest of what Postgres says of a user
-SLICE_IN_BYTES = 12_000  # the statements of a slice, which a pooled connection spells out each time
+SLICE_IN_BYTES = 14_000  # the statements of a slice, which a pooled connection spells out each time
 VECTOR_IN_BYTES = 1_640  # a vector written
-USER_IN_BYTES = 120  # the rest of what Postgres is told of a user: the id four times, the outcome
+USER_IN_BYTES = 150  # the rest: the id four times, the outcome, the model_version
 
 # Round trips to Postgres, BEGIN and COMMIT counted.
 TRIPS_A_SLICE = 11
