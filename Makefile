@@ -6,7 +6,8 @@ FIND_PYTHON := for python in python3.12 python3.13 python3.14 python3; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null && echo $$python && break; \
 	done
 
-.PHONY: demo dev test test-views test-pooler mutation fuzz check build lock bench bench-scale bench-recommend bench-similar sizing \
+.PHONY: demo dev test test-views test-pooler mutation fuzz check build lock bench bench-scale bench-recommend bench-similar \
+  bench-status sizing \
   evaluate fit-ranking try clean
 
 demo: $(VENV)/installed  ## a whole run, offline, and what came of it; DATA=folder for a data set of your own
@@ -64,6 +65,9 @@ bench-recommend: $(VENV)/installed  ## how many of the nearest posts are found, 
 
 bench-similar: $(VENV)/installed  ## similar users: one by one, by the indexed copy, and what an index costs; 3 minutes
 	@$(RUN) -m bench.similar
+
+bench-status: $(VENV)/installed  ## how long a look at the status takes beside 1,000,000 vectors; 3 minutes
+	@$(RUN) -m bench.status
 
 sizing: $(VENV)/installed  ## what a run takes and costs, by its size
 	@$(RUN) -m bench.sizing
