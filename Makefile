@@ -6,7 +6,7 @@ FIND_PYTHON := for python in python3.12 python3.13 python3.14 python3; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null && echo $$python && break; \
 	done
 
-.PHONY: demo dev test test-views test-pooler mutation fuzz check build lock bench bench-scale bench-recommend bench-similar \
+.PHONY: demo dev test test-views test-pooler mutation fuzz check catalog build lock bench bench-scale bench-recommend bench-similar \
   bench-status sizing \
   evaluate fit-ranking try clean
 
@@ -43,6 +43,9 @@ check: $(VENV)/installed  ## style, types, and the direction of imports
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/lint-imports
+
+catalog: $(VENV)/installed  ## what `schedule.py doctor` expects of a database, after a change to db/
+	@$(RUN) -m dev.catalog
 
 build: $(VENV)/installed  ## the real `vercel build`, and a page worked off by what it makes
 	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(RUN) -m dev.vercel_build

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from lib.commands import (
     dead_letters,
+    doctor,
     experiment,
     rebuild,
     restore,
@@ -30,6 +31,7 @@ COMMANDS: dict[str, Callable[[Environ], int]] = {
     "resume": timetable.resume,
     "remove": timetable.remove,
     "sign": timetable.print_signed,
+    "doctor": doctor.doctor,
     "dlq": dead_letters.show,
     "status-link": status.link,
     "rebuild": rebuild.rebuild,

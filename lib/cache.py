@@ -28,6 +28,8 @@ type Entry = tuple[str, str]
 PROVISIONAL_SECONDS = 60
 """How long a reader's copy stays unless `keep` follows: whoever wrote it may have been killed."""
 
+PROOF = "user-embeddings:proof"
+
 KEEP_IF_STILL = """
 if redis.call("GET", KEYS[1]) == ARGV[1] then return redis.call("EXPIRE", KEYS[1], ARGV[2]) end
 return 0
@@ -143,6 +145,18 @@ class Cache:
         client = self._connected()
         async with _bounded(seconds):
             await client.eval(DELETE_IF_STILL, [key(user)], [text])
+
+    async def prove(self) -> int:
+        """Write, look at and delete a key of nobody's; return how many seconds it would stay.
+
+        Raises Unavailable.
+        """
+        client = self._connected()
+        async with _bounded():
+            await client.set(PROOF, "1", ex=PROVISIONAL_SECONDS)
+            left: int = await client.ttl(PROOF)
+            await client.delete(PROOF)
+        return left
 
     async def close(self) -> None:
         """Close the connections; the next call opens new ones."""

@@ -1,8 +1,8 @@
 """The way to Postgres: a small pool that is opened by the first request that needs it."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import asyncpg
@@ -32,6 +32,23 @@ FROM pg_extension e
 JOIN pg_namespace n ON n.oid = e.extnamespace
 WHERE e.extname = 'vector'
 """
+
+
+@contextmanager
+def asking() -> Iterator[None]:
+    """Turn whatever Postgres fails with in the block into Unavailable, but for DATA_ERRORS."""
+    try:
+        yield
+    except DATA_ERRORS:
+        raise
+    except (
+        asyncpg.PostgresError,
+        asyncpg.InterfaceError,
+        asyncpg.InternalClientError,
+        OSError,
+        TimeoutError,
+    ) as error:
+        raise Unavailable(f"postgres: {type(error).__name__}: {_line(error)}") from error
 
 
 class Unprepared(asyncpg.Connection):  # type: ignore[misc]  # asyncpg comes without types
@@ -67,20 +84,10 @@ class Database:
 
         DATA_ERRORS pass through: they accuse the data, not the server.
         """
-        try:
+        with asking():
             pool = await self._open()
             async with pool.acquire(timeout=CONNECT_SECONDS) as connection:
                 yield connection
-        except DATA_ERRORS:
-            raise
-        except (
-            asyncpg.PostgresError,
-            asyncpg.InterfaceError,
-            asyncpg.InternalClientError,
-            OSError,
-            TimeoutError,
-        ) as error:
-            raise Unavailable(f"postgres: {type(error).__name__}: {_line(error)}") from error
 
     async def _open(self) -> Pool:
         async with self._opening:
@@ -103,6 +110,22 @@ class Database:
         """Close every connection at once; what is under way fails."""
         if self._pool is not None:
             self._pool.terminate()
+
+
+@asynccontextmanager
+async def visiting(settings: DatabaseSettings) -> AsyncIterator[Connection]:
+    """Lend a connection that takes nothing for granted of what is there; raise Unavailable."""
+    with asking():
+        connection = await asyncpg.connect(
+            settings.url,
+            timeout=CONNECT_SECONDS,
+            command_timeout=STATEMENT_SECONDS,
+            statement_cache_size=0,
+        )
+    try:
+        yield connection
+    finally:
+        connection.terminate()
 
 
 async def _register_vector(connection: Connection) -> None:
