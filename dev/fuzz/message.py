@@ -7,7 +7,7 @@ from uuid import UUID
 
 from dev.fuzz.reading import TooDeep, read
 from lib.errors import Malformed
-from lib.qstash.message import Failure, Page, Start, encode, parse, parse_failure
+from lib.qstash.message import Failure, Message, Page, Snapshot, Start, encode, parse, parse_failure
 
 _RUN = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _LAST = 2**31 - 1
@@ -16,7 +16,7 @@ _LAST = 2**31 - 1
 def check(data: bytes) -> None:
     """Read `data` as a message, with our reader and by hand."""
     try:
-        found: Start | Page | None = parse(data)
+        found: Message | None = parse(data)
     except Malformed:
         found = None
     _agree(lambda: _message(data), found)
@@ -44,7 +44,7 @@ def _agree(by_hand: Any, found: object) -> None:
         raise AssertionError(f"read {found}, and by hand {wanted}")
 
 
-def _message(data: bytes) -> Start | Page:
+def _message(data: bytes) -> Message:
     if not data:
         return Start()
     match read(data):
@@ -53,6 +53,9 @@ def _message(data: bytes) -> Start | Page:
         case {"run": str(run), "page": int(page), **others} if not others:
             if _RUN.fullmatch(run) and type(page) is int and 0 <= page <= _LAST:
                 return Page(UUID(run), page)
+        case {"run": str(run), "page": int(page), "job": "snapshot", **others} if not others:
+            if _RUN.fullmatch(run) and type(page) is int and 0 <= page <= _LAST:
+                return Snapshot(UUID(run), page)
     raise ValueError("no message")
 
 
@@ -61,7 +64,7 @@ def _failure(data: bytes) -> Failure:
     if not isinstance(fields, dict):
         raise ValueError("no object")  # noqa: TRY004  # of JSON
     source, status = fields.get("sourceBody"), fields.get("status")
-    message: Start | Page = Start()
+    message: Message = Start()
     if source is not None:
         if not isinstance(source, str):
             raise ValueError("no text")

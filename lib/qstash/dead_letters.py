@@ -14,7 +14,7 @@ from qstash.errors import QStashError
 from lib.errors import Malformed
 from lib.qstash.connection import TOTAL_SECONDS, calling, connect, disconnect, missing, shown
 from lib.qstash.delivery import destination, failure_callback
-from lib.qstash.message import Page, Start, parse, parse_failure
+from lib.qstash.message import Message, Page, Snapshot, Start, parse, parse_failure
 from lib.settings import QueueSettings
 
 MOST = 1000
@@ -117,12 +117,14 @@ class DeadLetters:
             return "malformed"
 
 
-def _named(message: Start | Page) -> str:
+def _named(message: Message) -> str:
     match message:
         case Start():
             return "start"
         case Page():
             return f"page {message.page} of run {message.run}"
+        case Snapshot():
+            return f"part {message.page} of the snapshot of run {message.run}"
 
 
 @contextmanager
