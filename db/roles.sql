@@ -85,21 +85,24 @@ BEGIN;
 
 REVOKE ALL ON user_embeddings FROM user_embeddings, user_embeddings_log;
 REVOKE ALL ON ALL TABLES IN SCHEMA embedding FROM user_embeddings, user_embeddings_log;
+REVOKE ALL ON ALL SEQUENCES IN SCHEMA embedding FROM user_embeddings, user_embeddings_log;
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA embedding FROM user_embeddings, user_embeddings_log;
 
 GRANT USAGE ON SCHEMA embedding TO user_embeddings;
 GRANT SELECT, INSERT, UPDATE, DELETE ON
-  user_embeddings, embedding.events, embedding.failures, embedding.post_popularity, embedding.shadow_vectors,
-  embedding.showings, embedding.user_offsets
+  user_embeddings, embedding.events, embedding.failures, embedding.post_popularity, embedding.rebuilds, embedding.runs,
+  embedding.shadow_vectors, embedding.showings, embedding.user_offsets
 TO user_embeddings;
 GRANT SELECT, INSERT, UPDATE ON
-  embedding.erasures, embedding.failed_pages, embedding.mean_checks, embedding.popularity_state, embedding.rebuilds,
-  embedding.run_counts, embedding.runs
+  embedding.erasures, embedding.failed_pages, embedding.mean_checks, embedding.popularity_state, embedding.run_counts,
+  embedding.run_figures, embedding.totals
 TO user_embeddings;
 GRANT SELECT, INSERT, DELETE ON
   embedding.due, embedding.exposures, embedding.impressions, embedding.run_users, embedding.user_interests
 TO user_embeddings;
 GRANT SELECT, INSERT ON embedding.means, embedding.responses TO user_embeddings;
+-- A restore brings means back with their numbers, and has new ones go on behind them.
+GRANT UPDATE ON SEQUENCE embedding.means_id_seq TO user_embeddings;
 GRANT EXECUTE ON FUNCTION
   embedding.withheld(UUID[], TIMESTAMPTZ[]), embedding.may_show(UUID), embedding.report_deleted_posts(UUID[]),
   embedding.report_deleted_actions(UUID[]), embedding.report_late_actions(UUID[])

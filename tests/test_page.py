@@ -1,6 +1,7 @@
 """One page: bad data costs its own user only, time is kept, and the last to write is the newest."""
 
 import asyncio
+import json
 from uuid import UUID, uuid4
 
 import httpx
@@ -12,8 +13,10 @@ from valkey.asyncio import Valkey as Redis
 from dev import qstash, upstash
 from dev.proxy import Proxy
 from dev.stack import Stack
+from lib.store.vectors import READ_GENERATED
 from tests.conftest import Start, trigger
 from tests.promises import assert_converged, assert_mirrored, counts, open_work, rows
+from tests.reference import cosine
 from tests.scene import MODEL, act, build, embed
 
 
@@ -191,6 +194,86 @@ async def test_of_two_deliveries_that_race_the_cache_keeps_the_newest(
     assert all(new[user].generated_at > old[user].generated_at for user in old)
     await assert_converged(connection, redis, scene.users)
     assert (await counts(connection))["processed"] == 20, "each user is counted once"
+
+
+@pytest.mark.fault(5, 8)
+async def test_vectors_that_could_not_be_looked_at_again_do_not_stay_in_redis(
+    start: Start, connection: Connection, redis: Redis, proxy: Proxy
+):
+    """One is held up before its cache write; another does it all; then Postgres fails the first."""
+    scene = await build(connection, users=10)
+    stack = await start(proxy=proxy)
+    reached, go_on = asyncio.Event(), asyncio.Event()
+
+    async def hold_the_first(request: upstash.Request, stage: upstash.Stage) -> None:
+        if request.path != "/pipeline" or go_on.is_set():
+            return
+        if stage is upstash.Stage.ARRIVED and not reached.is_set():
+            reached.set()
+            await go_on.wait()
+
+    async def fail(kind: bytes, payload: bytes) -> None:
+        if kind == b"P" and READ_GENERATED.strip().encode() in payload:
+            raise ConnectionResetError
+
+    stack.upstash.on_request = hold_the_first
+    await trigger(stack)
+    await stack.broker.drain(max_deliveries=1)
+    [page] = stack.broker.pending()
+    first = asyncio.create_task(stack.broker.deliver(page.message_id))
+    await reached.wait()
+    for user in scene.users:
+        for post in scene.posts[:3]:
+            await act(connection, user, post, "share_post")
+    assert (await stack.broker.deliver(page.message_id)).status == 200
+    assert await open_work(connection) == (0, 0)
+    proxy.on_message = fail
+    go_on.set()
+    assert (await first).status == 503
+    proxy.on_message = None
+    assert {d.status for d in await stack.broker.drain()} <= {200}
+    stored = await rows(connection)
+    for name in await redis.keys("*"):
+        user = UUID(name.decode().split(":")[1])
+        assert cosine(json.loads(await redis.get(name)), stored[user].embedding) >= 0.999999
+
+
+async def test_next_page_is_published_after_the_vectors_are_written(
+    start: Start, connection: Connection
+):
+    await build(connection, users=20)
+    stack = await start({"PAGE_SIZE": "10"})
+    written: list[int] = []
+
+    async def count(message: qstash.Message, stage: qstash.Stage) -> None:
+        if b'"page":1' in message.body and stage is qstash.Stage.ARRIVED:
+            written.append(len(await rows(connection)))
+
+    stack.broker.on_publish = count
+    await trigger(stack)
+    await stack.broker.drain()
+    assert written
+    assert min(written) > 0
+
+
+async def test_cache_is_written_after_the_vectors_are(start: Start, connection: Connection):
+    """What Redis gets is looked up among the rows as it comes."""
+    scene = await build(connection, users=10)
+    stack = await start()
+    sent: set[UUID] = set()
+
+    async def look(request: upstash.Request, stage: upstash.Stage) -> None:
+        if stage is upstash.Stage.ARRIVED:
+            keys = {
+                key for name, *keys in request.commands if name.upper() == "DEL" for key in keys
+            }
+            sent.update(user for user in scene.users if f"user:{user}:embedding" in keys)
+
+    stack.upstash.on_request = look
+    await trigger(stack)
+    await stack.broker.drain()
+    # whoever has a vector by then is not taken for somebody without one
+    assert sent == set(scene.users) - set(await rows(connection))
 
 
 async def many_users(connection: Connection, number: int, posts: tuple[UUID, ...]) -> None:

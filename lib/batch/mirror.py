@@ -50,8 +50,13 @@ async def _write(database: Database, cache: Cache, users: Sequence[UUID]) -> Non
         written = {vector.user: vector.generated_at for vector in stored}
         await cache.put({vector.user: vector.embedding for vector in stored})
         await cache.drop([user for user in behind if user not in written])
-        async with database.connection() as connection:
-            held = await vectors.read_generated(connection, behind)
+        try:
+            async with database.connection() as connection:
+                held = await vectors.read_generated(connection, behind)
+        except Unavailable:
+            # another delivery may have written newer ones, and have left nobody to come back for
+            await cache.drop(list(written))
+            raise
         behind = [user for user in behind if written.get(user) != held.get(user)]
         if not behind:
             return

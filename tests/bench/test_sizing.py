@@ -56,8 +56,8 @@ class Meter:
                 task.cancel()
             await asyncio.gather(*meter._serving, return_exceptions=True)
 
-    def url(self, database: str) -> str:
-        return f"postgresql://postgres@/{database}?host={self._folder}"
+    def url(self, database: str, user: str) -> str:
+        return f"postgresql://{user}@/{database}?host={self._folder}"
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1

@@ -145,6 +145,7 @@ async def test_forgotten_user_leaves_the_wish_and_the_work_and_nothing_else(
         offset=None,
         interests=(),
         shadow=None,
+        copy=None,
         exposures=(),
         failure=None,
         due=("erased", "failed", "rebuild", "removed"),
@@ -472,7 +473,9 @@ async def test_export_of_who_never_was_is_empty(connection: asyncpg.Connection):
     await fill(connection, B)
     found = await held(connection, A)
     nothing = Recorded((), (), (), ())
-    assert found == Holdings(found.read_at, None, None, (), None, (), None, (), (), nothing, None)
+    assert found == Holdings(
+        found.read_at, None, None, (), None, None, (), None, (), (), nothing, None
+    )
 
 
 def test_statement_waits_in_a_statement_of_its_own():

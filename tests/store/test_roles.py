@@ -37,13 +37,15 @@ RIGHTS = {
     "embedding.neighbours_due": "SELECT DELETE",
     "embedding.popularity_state": "SELECT INSERT UPDATE",
     "embedding.post_popularity": "SELECT INSERT UPDATE DELETE",
-    "embedding.rebuilds": "SELECT INSERT UPDATE",
+    "embedding.rebuilds": "SELECT INSERT UPDATE DELETE",
     "embedding.responses": "SELECT INSERT",
     "embedding.run_counts": "SELECT INSERT UPDATE",
+    "embedding.run_figures": "SELECT INSERT UPDATE",
     "embedding.run_users": "SELECT INSERT DELETE",
-    "embedding.runs": "SELECT INSERT UPDATE",
+    "embedding.runs": "SELECT INSERT UPDATE DELETE",
     "embedding.shadow_vectors": "SELECT INSERT UPDATE DELETE",
     "embedding.showings": "SELECT INSERT UPDATE DELETE",
+    "embedding.totals": "SELECT INSERT UPDATE",
     "embedding.user_interests": "SELECT INSERT DELETE",
     "embedding.user_neighbours": "SELECT INSERT UPDATE DELETE",
     "embedding.user_offsets": "SELECT INSERT UPDATE DELETE",
@@ -124,6 +126,7 @@ async def test_role_may_do_what_the_table_says_and_else_what_everybody_may(
         *(("relation", table, right) for table, all_ in RIGHTS.items() for right in all_.split()),
         *(("function", call, "EXECUTE") for call in CALLS),
         ("schema", "embedding", "USAGE"),
+        ("sequence", "embedding.means_id_seq", "UPDATE"),
     }
     if platform == "views":
         expected.add(("schema", "extensions", "USAGE"))
@@ -215,6 +218,7 @@ async def may(connection: asyncpg.Connection, role: str, statement: str) -> bool
         await connection.execute(
             f"SET LOCAL ROLE {role}; SET LOCAL search_path = public, extensions"
         )
+        statement = statement.strip().removeprefix("EXPLAIN (FORMAT JSON)")
         await connection.execute(f"EXPLAIN (GENERIC_PLAN) {statement}")
     except asyncpg.InsufficientPrivilegeError:
         return False
