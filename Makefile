@@ -6,7 +6,7 @@ FIND_PYTHON := for python in python3.12 python3.13 python3.14 python3; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null && echo $$python && break; \
 	done
 
-.PHONY: demo dev test test-views test-pooler mutation fuzz check catalog build lock bench bench-scale bench-recommend bench-similar \
+.PHONY: demo dev test test-views test-pooler faults faults-long mutants mutation fuzz check catalog build lock bench bench-scale bench-recommend bench-similar \
   bench-status sizing \
   evaluate fit-ranking try clean
 
@@ -16,8 +16,23 @@ demo: $(VENV)/installed  ## a whole run, offline, and what came of it; DATA=fold
 dev: $(VENV)/installed  ## the offline stack, until Ctrl-C
 	@$(RUN) -m dev.up $(DATA)
 
-test: $(VENV)/installed  ## everything, against real servers
-	@$(RUN) -m pytest --numprocesses 3 --dist worksteal --ignore tests/test_pooler.py
+test: $(VENV)/installed  ## everything but what `make faults` makes, against real servers
+	@$(RUN) -m pytest --numprocesses 3 --dist worksteal -m "not fault"
+
+FAULTS := -m pytest --dist worksteal -m fault --record .cache/reliability
+
+faults: $(VENV)/installed  ## kills, cuts, stops, delays and repeats whatever can be, and writes docs/reliability.md
+	@rm -f .cache/reliability/*.jsonl
+	@$(RUN) $(FAULTS) --numprocesses 3
+	@$(RUN) -m dev.reliability
+
+faults-long: $(VENV)/installed  ## the same with an hour to spend
+	@rm -f .cache/reliability/*.jsonl
+	@$(RUN) $(FAULTS) --numprocesses 2 --long --timeout 3600
+	@$(RUN) -m dev.reliability
+
+mutants: $(VENV)/installed  ## makes faults in the code by hand, to see the test that must notice fail
+	@$(RUN) -m dev.mutants
 
 test-views: $(VENV)/installed  ## the runs once more: pgvector in a schema of its own, views for tables
 	@$(RUN) -m pytest --numprocesses 3 --dist worksteal --platform views \

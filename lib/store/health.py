@@ -72,7 +72,7 @@ async def vectors(connection: Connection, model: str) -> Vectors:
 
 
 MODELS = """
-SELECT DISTINCT model_version::TEXT FROM (
+SELECT DISTINCT model_version::TEXT AS model_version FROM (
   SELECT model_version FROM post_embeddings LIMIT $1::BIGINT
 ) AS sample
 ORDER BY model_version
@@ -86,9 +86,9 @@ async def models(connection: Connection) -> tuple[str, ...]:
 
 
 ACTION_TYPES = """
-SELECT action_type, count(*) AS number
+SELECT action_type::TEXT AS action_type, count(*) AS number
 FROM (SELECT action_type FROM action_log ORDER BY created_at DESC LIMIT $1::BIGINT) AS sample
-GROUP BY action_type
+GROUP BY sample.action_type
 """
 
 
