@@ -85,7 +85,7 @@ BEGIN;
 
 REVOKE ALL ON user_embeddings FROM user_embeddings, user_embeddings_log;
 REVOKE ALL ON ALL TABLES IN SCHEMA embedding FROM user_embeddings, user_embeddings_log;
-REVOKE ALL ON ALL SEQUENCES IN SCHEMA embedding FROM user_embeddings, user_embeddings_log;
+REVOKE ALL ON SEQUENCE embedding.means_id_seq FROM user_embeddings, user_embeddings_log;
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA embedding FROM user_embeddings, user_embeddings_log;
 
 GRANT USAGE ON SCHEMA embedding TO user_embeddings;

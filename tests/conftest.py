@@ -235,7 +235,6 @@ def assert_no_secret_shown(stack: Stack) -> None:
     answers = [delivery.response_body for delivery in stack.broker.deliveries]
     dead = [letter.delivery.response_body for letter in stack.broker.dead_letters]
     shown = b"\n".join([logs, *stack.functions.answers, *answers, *dead])
-    assert DATABASE_PASSWORD in stack.environ["DATABASE_URL"]
     for name in SECRETS:
         assert stack.environ[name].encode() not in shown, f"{name} shows"
     assert DATABASE_PASSWORD.encode() not in shown, "the database's password shows"

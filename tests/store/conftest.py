@@ -54,7 +54,7 @@ async def own(owner_url: str) -> AsyncIterator[asyncpg.Connection]:
 
 @pytest.fixture
 async def database(front: Postgres | Pooler, shared_url: str) -> AsyncIterator[Database]:
-    url = front.url(urlsplit(shared_url).path[1:])
+    url = front.url(urlsplit(shared_url).path[1:], LOGIN)
     made = Database(DatabaseSettings(url, pooled=True))
     yield made
     await made.close()
