@@ -98,9 +98,16 @@ class Verdict:
 
 
 async def judge(
-    connection: asyncpg.Connection, users: Sequence[UUID], scheme: Scheme = BASELINE
+    connection: asyncpg.Connection,
+    users: Sequence[UUID],
+    scheme: Scheme = BASELINE,
+    *,
+    minimum: int = 3,
 ) -> Verdict:
-    """Compare what Postgres holds of these users, and of anybody else, with the reference."""
+    """Compare what Postgres holds of these users, and of anybody else, with the reference.
+
+    `minimum`: from how many posts a vector is made.
+    """
     stored, log = await rows(connection), await actions_by_user(connection)
     embeddings, erasures = await usable_embeddings(connection), await erasures_by_user(connection)
     living = {row["id"] for row in await connection.fetch("SELECT id FROM users")}
@@ -111,7 +118,9 @@ async def judge(
     for user in users:
         as_of = stored[user].generated_at if user in stored else now
         erasure = erasures.get(user)
-        wanted = interest_vector(log[user], embeddings, as_of, scheme, mean=mean, erasure=erasure)
+        wanted = interest_vector(
+            log[user], embeddings, as_of, scheme, minimum=minimum, mean=mean, erasure=erasure
+        )
         if wanted is None or user not in living:
             wrong += [user] if user in stored else []
             continue

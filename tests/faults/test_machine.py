@@ -1,0 +1,273 @@
+"""Whatever happens, in whatever order: the promises hold at each step, and the end is right."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Coroutine, Iterator
+from random import SystemRandom
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import HealthCheck, Phase, seed, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
+
+from dev.postgres import Postgres
+from dev.valkey import Valkey
+from tests.faults.world import POSTS, USERS, World
+from tests.scene import RARE, TYPES, act
+from tests.tally import Tally
+
+EXAMPLES, STEPS = 15, 25
+EXAMPLES_LONG, STEPS_LONG = 500, 50
+
+user = st.sampled_from(USERS)
+post = st.sampled_from(POSTS)
+place = st.integers(0, 30)
+
+
+class Machine(RuleBasedStateMachine):
+    """One world, one example after the other; `world`, `runner` and `made` are set by the test."""
+
+    world: World
+    runner: asyncio.Runner
+    tally: Tally
+    made: Counter[str]
+    failed = False
+
+    def do(self, what: Coroutine[Any, Any, Any]) -> Any:
+        """Run a step to its end; what failed is not held at the end again."""
+        try:
+            return self.runner.run(what)
+        except BaseException:
+            self.failed = True
+            raise
+
+    def fault(self, kind: str) -> None:
+        self.made[kind] += 1
+
+    @initialize()
+    def begin(self) -> None:
+        self.do(self.world.begin())
+
+    @rule(user=user, post=post, kind=st.sampled_from(TYPES + RARE))
+    def act(self, user: UUID, post: UUID, kind: str) -> None:
+        self.do(act(self.world.connection, user, post, kind))
+
+    @rule(user=user, post=post, days=st.integers(1, 20))
+    def act_late(self, user: UUID, post: UUID, days: int) -> None:
+        self.fault("late")
+        self.do(self.world.act_late(user, post, days))
+
+    @rule(user=user, post=post)
+    def act_uncommitted(self, user: UUID, post: UUID) -> None:
+        self.fault("late")
+        self.do(self.world.act_uncommitted(user, post))
+
+    @rule()
+    def commit(self) -> None:
+        self.do(self.world.commit())
+
+    @rule(user=user)
+    def delete_user(self, user: UUID) -> None:
+        self.fault("deleted")
+        self.do(self.world.connection.execute("DELETE FROM users WHERE id = $1", user))
+
+    @rule(user=user, post=post)
+    def make_again(self, user: UUID, post: UUID) -> None:
+        self.do(self.world.make_again(user, post))
+
+    @rule(post=post)
+    def delete_post(self, post: UUID) -> None:
+        self.fault("deleted")
+        self.do(self.world.delete_post(post))
+
+    @rule(post=post, number=st.integers(50, 99))
+    def embed(self, post: UUID, number: int) -> None:
+        self.fault("embedded")
+        self.do(self.world.embed(post, number))
+
+    @rule(user=user, how=st.sampled_from(("erase", "opt_out", "opt_in")))
+    def forget(self, user: UUID, how: str) -> None:
+        self.do(getattr(self.world, how)(user))
+
+    @rule()
+    def tick(self) -> None:
+        self.do(self.world.stack.broker.tick("user-embeddings"))
+
+    @rule(place=place)
+    def deliver(self, place: int) -> None:
+        self.do(self.world.deliver(place))
+
+    @rule(most=st.integers(2, 6))
+    def deliver_some(self, most: int) -> None:
+        for _ in range(most):
+            self.do(self.world.deliver(0))
+
+    @rule(place=place)
+    def deliver_again(self, place: int) -> None:
+        self.fault("repeated")
+        self.do(self.world.deliver_again(place))
+
+    @rule()
+    def kill(self) -> None:
+        self.fault("killed")
+        self.world.stack.functions.kill()
+
+    @rule(
+        trap=st.sampled_from(
+            (
+                "publish arrived",
+                "publish stored",
+                "cache arrived",
+                "cache executed",
+                "statement kill",
+                "statement cut",
+                "statement lost",
+            )
+        ),
+        at=st.integers(1, 12),
+    )
+    def lay(self, trap: str, at: int) -> None:
+        self.fault(trap.partition(" ")[0])
+        self.world.trap, self.world.trap_at = trap, at
+
+    @rule(how=st.sampled_from(("", "500", "cut", "nonsense", "slow")))
+    def redis(self, how: str) -> None:
+        if how:
+            self.fault("redis")
+        self.world.redis_fault = how
+
+    @rule(how=st.sampled_from(("", "500", "lost")))
+    def queue(self, how: str) -> None:
+        if how:
+            self.fault("qstash")
+        self.world.queue_fault = how
+
+    @rule(refuse=st.booleans())
+    def postgres(self, *, refuse: bool) -> None:
+        if refuse:
+            self.fault("postgres")
+            self.world.proxy.cut()
+        self.world.proxy.refuse = refuse
+
+    @rule()
+    def terminate(self) -> None:
+        self.fault("postgres")
+        self.do(self.world.terminate())
+
+    @rule()
+    def rotate(self) -> None:
+        """Rotate the keys, and let functions know before the next rotation comes."""
+        self.fault("rotated")
+        self.world.redeploy()
+        self.world.stack.broker.keys.rotate()
+
+    @rule(seconds=st.sampled_from((30, 700, 90_000)))
+    def wait(self, seconds: int) -> None:
+        self.world.stack.broker.clock.jump(seconds)
+
+    @rule()
+    def age(self) -> None:
+        self.do(self.world.age())
+
+    @rule(user=user)
+    def read(self, user: UUID) -> None:
+        self.do(self.world.read(user))
+
+    @rule(user=user)
+    def read_without_redis(self, user: UUID) -> None:
+        if self.world.redis_fault not in {"", "slow"} and not self.world.proxy.refuse:
+            self.world.trap = ""
+            self.do(self.world.hold_reads(user))
+
+    @invariant()
+    def nothing_goes_back(self) -> None:
+        self.do(self.world.hold_order())
+
+    @invariant()
+    def runs_are_bounded(self) -> None:
+        self.do(self.world.hold_bounds())
+
+    @invariant()
+    def nobody_unsigned_gets_in(self) -> None:
+        self.do(self.world.hold_door())
+
+    def teardown(self) -> None:
+        failed = self.failed
+        self.do(self.world.heal())
+        if not failed:
+            self.do(self.world.finish())
+            self.do(self.world.hold_bounds())
+            self.do(self.world.hold_letters())
+            self.do(self.world.hold_convergence(self.tally))
+
+
+@pytest.fixture
+def runner() -> Iterator[asyncio.Runner]:
+    with asyncio.Runner() as made:
+        yield made
+
+
+@pytest.fixture
+def world(
+    runner: asyncio.Runner, postgres: Postgres, template: str, valkey_server: Valkey
+) -> Iterator[World]:
+    """A world that one task opens and closes, as its task groups demand."""
+    ready: asyncio.Future[World] = runner.get_loop().create_future()
+    over = asyncio.Event()
+
+    async def live() -> None:
+        async with World.opened(postgres, template, valkey_server) as opened:
+            ready.set_result(opened)
+            await over.wait()
+
+    async def begin() -> tuple[asyncio.Task[None], World]:
+        task = asyncio.create_task(live())
+        await asyncio.wait({task, ready}, return_when=asyncio.FIRST_COMPLETED)
+        return task, ready.result() if ready.done() else await task
+
+    async def end(task: asyncio.Task[None]) -> None:
+        over.set()
+        await task
+
+    task, opened = runner.run(begin())
+    yield opened
+    runner.run(end(task))
+
+
+@pytest.mark.fault(1, 2, 4, 5, 7, 8, 10, 11, 15, 16, 17, 20)
+@pytest.mark.timeout(7200)
+def test_whatever_happens_in_whatever_order_the_promises_hold(
+    runner: asyncio.Runner,
+    world: World,
+    tally: Tally,
+    long: bool,  # noqa: FBT001
+):
+    """An example that fails is printed, and comes again with its seed."""
+    number = SystemRandom().getrandbits(32)
+    tally.notes.append(f"seed {number}")
+    print(f"seed {number}")  # noqa: T201  # shown where the test fails
+    made: Counter[str] = Counter()
+    state = {"world": world, "runner": runner, "tally": tally, "made": made}
+    machine = seed(number)(type("Seeded", (Machine,), state))
+    profile = settings(
+        max_examples=EXAMPLES_LONG if long else EXAMPLES,
+        stateful_step_count=STEPS_LONG if long else STEPS,
+        deadline=None,
+        print_blob=True,
+        phases=(Phase.generate,),  # shrinking takes as long again for each try: a seed repeats it
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    try:
+        run_state_machine_as_test(machine, settings=profile)
+    finally:
+        tally.tried = made.total()
+        tally.notes.append(", ".join(f"{kind} {times}" for kind, times in sorted(made.items())))
