@@ -24,7 +24,7 @@ from tests.faults.world import POSTS, USERS, World
 from tests.scene import RARE, TYPES, act
 from tests.tally import Tally
 
-EXAMPLES, STEPS = 15, 25
+EXAMPLES, STEPS = 30, 25
 EXAMPLES_LONG, STEPS_LONG = 500, 50
 
 user = st.sampled_from(USERS)
