@@ -8,8 +8,8 @@ from lib.settings import DatabaseSettings
 
 
 @pytest.fixture
-async def database(database_url: str) -> AsyncIterator[TapedDatabase]:
-    database = TapedDatabase(DatabaseSettings(database_url, pooled=True))
+async def database(owner_url: str) -> AsyncIterator[TapedDatabase]:
+    database = TapedDatabase(DatabaseSettings(owner_url, pooled=True))
     yield database
     await database.close()
 
