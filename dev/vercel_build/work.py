@@ -18,7 +18,10 @@ from lib.qstash.queue import Queue
 from lib.settings import QueueSettings, table
 
 SECONDS = 60.0
-ASKED = {"/api/users": ("GET", f"/api/users/{UUID(int=1)}/embedding")}
+ASKED = {
+    "/api/users": ("GET", f"/api/users/{UUID(int=1)}/embedding"),
+    "/api/status": ("GET", "/api/status"),
+}
 """What a stranger asks of a function that is not to be posted to at its own path."""
 
 
