@@ -197,6 +197,7 @@ async def test_of_two_deliveries_that_race_the_cache_keeps_the_newest(
 
 
 @pytest.mark.fault(5, 8)
+@pytest.mark.timeout(180)
 async def test_vectors_that_could_not_be_looked_at_again_do_not_stay_in_redis(
     start: Start, connection: Connection, redis: Redis, proxy: Proxy
 ):
