@@ -16,7 +16,7 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from dev.serve import serve
+from dev.serve import cut, serve
 
 SECONDS = 60.0
 KEYS = {"AWS_ACCESS_KEY_ID": "local-s3-key", "AWS_SECRET_ACCESS_KEY": "local-s3-secret"}
@@ -139,7 +139,7 @@ class S3:
         try:
             response = await answering
         except (Drop, ClientDisconnect, asyncio.CancelledError):
-            await _cut(send)
+            await cut(send)
         else:
             await response(scope, receive, send)
 
@@ -169,10 +169,3 @@ class S3:
     async def _tell(self, request: Request, stage: Stage) -> None:
         if self.on_request is not None:
             await self.on_request(request, stage)
-
-
-async def _cut(send: Send) -> None:
-    # ASGI has no word for this; uvicorn's `send` is a method of what holds the connection.
-    send.__self__.transport.abort()  # type: ignore[attr-defined]  # see above
-    # The loss must be known before we return, or uvicorn answers 500 by itself.
-    await asyncio.sleep(0)

@@ -1,11 +1,13 @@
 """An ASGI application on a port of this machine, for as long as a block runs."""
 
+import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import uvicorn
+from starlette.types import Send
 from uvicorn.lifespan.off import LifespanOff
 
 
@@ -33,3 +35,11 @@ async def serve(app: Any, port: int = 0) -> AsyncIterator[str]:
     finally:
         server.force_exit = True
         await server.shutdown(sockets=[listener])
+
+
+async def cut(send: Send) -> None:
+    """Cut the connection that `send`, which `serve` gave an application, would answer on."""
+    # ASGI has no word for this; uvicorn's `send` is a method of what holds the connection.
+    send.__self__.transport.abort()  # type: ignore[attr-defined]  # see above
+    # The loss must be known before we return, or uvicorn answers 500 by itself.
+    await asyncio.sleep(0)

@@ -4,6 +4,7 @@ import os
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from random import Random, SystemRandom
 from uuid import UUID
 
 import asyncpg
@@ -25,6 +26,17 @@ class Tally:
     lost: int = 0
     wrong: int = 0
     notes: list[str] = field(default_factory=list)
+
+    def seed(self) -> int:
+        """Return a new seed, which is noted, and shown where the test fails."""
+        seed = SystemRandom().getrandbits(32)
+        self.notes.append(f"seed {seed}")
+        print(f"seed {seed}")  # noqa: T201  # see above
+        return seed
+
+    def dice(self) -> Random:
+        """Return dice that fall anew in each run, by a seed of `seed`."""
+        return Random(self.seed())
 
     async def converged(
         self,

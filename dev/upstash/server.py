@@ -10,6 +10,7 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from dev.serve import cut
 from dev.upstash.command import Malformed, parse_many, parse_one, parse_path, result
 from dev.upstash.hook import Drop, Hook, Refuse, Request, Stage
 from dev.upstash.resp import execute
@@ -62,7 +63,7 @@ class Upstash:
         try:
             response = await answering
         except (Drop, ClientDisconnect, asyncio.CancelledError):
-            await _cut(send)
+            await cut(send)
         else:
             await response(scope, receive, send)
 
@@ -148,10 +149,3 @@ def _parse(http: HttpRequest, body: bytes) -> list[list[str]]:
 
 def _json(answer: Any, status: int = 200) -> Response:
     return Response(orjson.dumps(answer), status, media_type="application/json")
-
-
-async def _cut(send: Send) -> None:
-    # ASGI has no word for this; uvicorn's `send` is a method of what holds the connection.
-    send.__self__.transport.abort()  # type: ignore[attr-defined]  # see above
-    # The loss must be known before we return, or uvicorn answers 500 by itself.
-    await asyncio.sleep(0)

@@ -59,10 +59,7 @@ async def clock(patient: Patient) -> Verdict:
 async def model(patient: Patient) -> Verdict:
     """Look for posts embedded by the configured model."""
     wanted = VectorSettings.load(patient.environ).model_version
-    async with patient.connection.transaction(readonly=True):
-        await find_operators(patient.connection)
-        found = await health.vectors(patient.connection, wanted)
-    if not found.looked_at:
+    if not (await _sample(patient)).looked_at:
         others = await health.models(patient.connection)
         if not others:
             return look("no post has an embedding yet", "embed posts: nothing counts before that")
@@ -75,10 +72,7 @@ async def model(patient: Patient) -> Verdict:
 
 async def vectors(patient: Patient) -> Verdict:
     """Look at a sample of the posts' vectors."""
-    wanted = VectorSettings.load(patient.environ).model_version
-    async with patient.connection.transaction(readonly=True):
-        await find_operators(patient.connection)
-        found = await health.vectors(patient.connection, wanted)
+    found = await _sample(patient)
     if found.other_length:
         return wrong(
             f"{found.other_length} of {found.looked_at} posts' vectors have not {DIMENSIONS}"
@@ -98,6 +92,13 @@ async def vectors(patient: Patient) -> Verdict:
             "embed them: what is done with them does not count before that",
         )
     return ok(f"{found.looked_at} looked at: all of length 1")
+
+
+async def _sample(patient: Patient) -> health.Vectors:
+    wanted = VectorSettings.load(patient.environ).model_version
+    async with patient.connection.transaction(readonly=True):
+        await find_operators(patient.connection)
+        return await health.vectors(patient.connection, wanted)
 
 
 async def actions(patient: Patient) -> Verdict:

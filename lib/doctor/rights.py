@@ -4,7 +4,7 @@ from pathlib import Path
 
 from lib.doctor.finding import Verdict, look, ok, wrong
 from lib.doctor.patient import Patient
-from lib.doctor.schema import PSQL, TABLES
+from lib.doctor.schema import PSQL, TABLES, few
 from lib.store import catalog
 
 
@@ -21,7 +21,7 @@ async def rights(patient: Patient) -> Verdict:
         return wrong("this role may not use the schema embedding", f"{PSQL}roles.sql")
     missing = await catalog.missing_rights(patient.connection, needed())
     if missing:
-        return wrong("this role lacks " + ", ".join(missing[:6]), f"{PSQL}roles.sql")
+        return wrong("this role lacks " + few(missing), f"{PSQL}roles.sql")
     return ok("are enough")
 
 
@@ -53,7 +53,7 @@ async def browsers(patient: Patient) -> Verdict:
     exposed = await catalog.exposed(patient.connection)
     if exposed:
         return wrong(
-            "; ".join(exposed[:6]),
+            few(exposed),
             f"{PSQL}schema.sql, which takes their rights; drop or guard views of your own",
         )
     return ok("see nothing of ours")

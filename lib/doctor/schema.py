@@ -70,7 +70,7 @@ async def platform(patient: Patient) -> Verdict:
     absent = [name for name, kind in patient.kinds.items() if kind is Kind.NOTHING]
     if absent:
         return wrong(
-            f"{_few(absent)} not found on this role's search path",
+            f"{few(absent)} not found on this role's search path",
             "see the README, 'Tables with other names': views, or ALTER ROLE ... SET search_path",
         )
     if patient.kinds["users"] is Kind.VIEW:
@@ -85,7 +85,7 @@ async def platform(patient: Patient) -> Verdict:
         if LIKE.get(found.get(name, ""), found.get(name)) != kind
     ]
     if odd:
-        return wrong(_few(odd), "see the README, 'Tables with other names': views mend this")
+        return wrong(few(odd), "see the README, 'Tables with other names': views mend this")
     return ok("has users, posts, post_embeddings and action_log")
 
 
@@ -104,7 +104,7 @@ async def schema(patient: Patient) -> Verdict:
         for name in sorted(functions - await catalog.functions(patient.connection))
     ]
     if odd:
-        return wrong(_few(odd), f"{PSQL}schema.sql")
+        return wrong(few(odd), f"{PSQL}schema.sql")
     return ok(f"is whole: {len(names)} tables")
 
 
@@ -136,7 +136,7 @@ async def indexes(patient: Patient) -> Verdict:
         )
     ]
     if missing:
-        return wrong(f"{_few(missing)} not there", f"{PSQL}indexes.sql")
+        return wrong(f"{few(missing)} not there", f"{PSQL}indexes.sql")
     return ok("are there and valid")
 
 
@@ -148,13 +148,13 @@ async def triggers(patient: Patient) -> Verdict:
     asleep = [name for name, enabled in found.items() if not enabled]
     if asleep:
         return wrong(
-            f"{_few(asleep)} disabled: what they report is lost",
+            f"{few(asleep)} disabled: what they report is lost",
             'psql "$DIRECT_URL" -c "ALTER TABLE ... ENABLE TRIGGER ..."',
         )
     return ok("are enabled: " + ", ".join(sorted(found)))
 
 
-def _few(lines: Iterable[str]) -> str:
+def few(lines: Iterable[str]) -> str:
     found = list(lines)
     more = f" and {len(found) - FEW} more" if len(found) > FEW else ""
     return ", ".join(found[:FEW]) + more

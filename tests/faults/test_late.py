@@ -1,7 +1,6 @@
 """Actions that commit late: whatever the delay within the overlap, the next run finds them."""
 
 from datetime import timedelta
-from random import Random, SystemRandom
 
 import pytest
 from asyncpg import Connection
@@ -24,10 +23,7 @@ async def test_action_that_commits_within_the_overlap_is_planned_by_some_run(
     long: bool,  # noqa: FBT001
 ):
     """A writer stays open over a random number of plans; the plans go by the database's clock."""
-    seed = SystemRandom().getrandbits(32)
-    tally.notes.append(f"seed {seed}")
-    print(f"seed {seed}")  # noqa: T201  # shown where the test fails
-    random = Random(seed)
+    random = tally.dice()
     scene = await build(connection, users=10)
     await plan(connection, None)
     writer = await connect(database_url)

@@ -1,7 +1,5 @@
 """Messages up to three times, in any order, a day late: the tables are as a quiet run left them."""
 
-from random import Random, SystemRandom
-
 import pytest
 from asyncpg import Connection
 from valkey.asyncio import Valkey as Redis
@@ -33,10 +31,7 @@ async def dump(connection: Connection) -> dict[str, str]:
 async def test_page_messages_again_in_any_order_and_a_day_late_leave_every_table_as_it_was(
     start: Start, connection: Connection, redis: Redis, tally: Tally, copies: int
 ):
-    seed = SystemRandom().getrandbits(32)
-    tally.notes.append(f"seed {seed}")
-    print(f"seed {seed}")  # noqa: T201  # shown where the test fails
-    random = Random(seed)
+    random = tally.dice()
     scene = await build(connection, users=30)
     stack = await start({"PAGE_SIZE": "5", "PARALLEL_CHAINS": "3"})
     stack.broker.copies = copies

@@ -1,7 +1,7 @@
 """Killed with SIGKILL at any moment: after one whole run more, nothing is lost."""
 
 import asyncio
-from random import Random, SystemRandom
+from random import Random
 
 import pytest
 from asyncpg import Connection
@@ -30,10 +30,7 @@ async def test_killed_at_any_moment_nobody_is_lost(
     long: bool,  # noqa: FBT001
 ):
     """A message may use up its attempts: its users are the next run's, which nobody disturbs."""
-    seed = SystemRandom().getrandbits(32)
-    tally.notes.append(f"seed {seed}")
-    print(f"seed {seed}")  # noqa: T201  # shown where the test fails
-    random = Random(seed)
+    random = tally.dice()
     scene = await build(connection, users=20)
     stack = await start({"PAGE_SIZE": "2", "PARALLEL_CHAINS": "2"})
     while tally.tried < (KILLS_LONG if long else KILLS):
