@@ -65,7 +65,7 @@ async def recommend_posts(readers: Readers, wish: Wish) -> Recommendations:
         taste = usable(await read_taste(connection, wish.user), model)
         if not taste.exists:
             raise Missing("no such user")
-        found = await _find(connection, taste, wish, model)
+        found = await find_candidates(connection, taste, wish, model)
         posts = rank(
             taste,
             found,
@@ -92,7 +92,10 @@ def usable(taste: Taste, model: str) -> Taste:
     )
 
 
-async def _find(connection: Connection, taste: Taste, wish: Wish, model: str) -> Candidates:
+async def find_candidates(
+    connection: Connection, taste: Taste, wish: Wish, model: str
+) -> Candidates:
+    """Return posts that a user may be shown, SPARE more of each kind than are asked for."""
     number = wish.limit + SPARE
     wanted = Wanted(wish.user, model, number, wish.unseen, wish.since, wish.topics)
     async with connection.transaction():
