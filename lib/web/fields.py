@@ -104,3 +104,15 @@ def words(request: Request, name: str, most: int) -> tuple[str, ...]:
     if "" in parts or len(parts) > most or "\0" in text:
         raise Invalid(name, f"1 to {most} words with commas between them")
     return parts
+
+
+def prefers_json(request: Request) -> bool:
+    """Whether JSON is asked for: it is named as wanted, and a page is not wanted as much."""
+    wanted = {"application/json": 0.0, "text/html": 0.0}
+    for part in request.headers.get("accept", "").split(","):
+        name, *parameters = (one.strip().lower() for one in part.split(";"))
+        if name in wanted:
+            weights = [one[2:] for one in parameters if one.startswith("q=")]
+            weight = float(weights[0]) if weights and A_NUMBER.fullmatch(weights[0]) else 1.0
+            wanted[name] = max(wanted[name], weight)
+    return wanted["application/json"] > wanted["text/html"]

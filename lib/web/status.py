@@ -1,21 +1,23 @@
 """GET /api/status and /api/metrics: how the system is doing, for people and for Prometheus."""
 
-import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from lib.recommend.services import Readers
 from lib.settings import Environ, Tokens
-from lib.status.link import opens
 from lib.status.recent import Recent
 from lib.status.services import Services
 from lib.status.status import RunStatus, Status
+from lib.web import portrait
 from lib.web.answer import answered, done
 from lib.web.bearer import Bearer
-from lib.web.fields import only
+from lib.web.fields import only, prefers_json
+from lib.web.visitor import LINK_FIELDS, Visitors
 
 STATUS = "/api/status"
 METRICS = "/api/metrics"
@@ -23,14 +25,21 @@ METRICS = "/api/metrics"
 
 def routes(environ: Environ) -> Sequence[Route]:
     """Return the function's routes; raise SettingError."""
-    recent, tokens = Recent(Services.load(environ)), Tokens.load(environ)
-    door = Bearer(tokens.api + tokens.admin)
+    services, tokens = Services.load(environ), Tokens.load(environ)
+    readers = replace(Readers.load(environ), database=services.database)
+    recent = Recent(services)
+    door, visitors = Bearer(tokens.api + tokens.admin), Visitors(tokens)
 
     async def status(request: Request) -> Response:
-        if not _opened_by_link(request, tokens):
-            door.enter(request)
-        only(request, {"expires", "signature"})
-        return done(status_body(await recent.status()))
+        link = visitors.enter(request)
+        only(request, LINK_FIELDS)
+        found = await recent.status()
+        if prefers_json(request):
+            return done(status_body(found))
+        from lib.page.status_page import status_page  # noqa: PLC0415  # a metric needs none
+
+        page = status_page(found, link)
+        return Response(page.text, headers=page.headers)
 
     async def metrics(request: Request) -> Response:
         door.enter(request)
@@ -43,13 +52,8 @@ def routes(environ: Environ) -> Sequence[Route]:
     return [
         Route(STATUS, answered(status), methods=["GET"]),
         Route(METRICS, answered(metrics), methods=["GET"]),
+        *portrait.routes(readers, visitors),
     ]
-
-
-def _opened_by_link(request: Request, tokens: Tokens) -> bool:
-    expires = request.query_params.get("expires", "")
-    signature = request.query_params.get("signature", "")
-    return opens(STATUS, expires, signature, tokens.admin, time.time())
 
 
 def status_body(status: Status) -> dict[str, Any]:

@@ -22,7 +22,8 @@ USERS = 60
 
 async def ask(stack: Stack, path: str, token: str = API_TOKEN, **query: str) -> httpx.Response:
     async with httpx.AsyncClient(base_url=stack.app_url, timeout=60) as http:
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        headers = {"Accept": "application/json"}
+        headers |= {"Authorization": f"Bearer {token}"} if token else {}
         return await http.get(path, headers=headers, params=query)
 
 
