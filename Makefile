@@ -7,7 +7,7 @@ FIND_PYTHON := for python in python3.12 python3.13 python3.14 python3; do \
 	done
 
 .PHONY: demo dev test test-views test-pooler faults faults-long mutants mutation fuzz check catalog build lock bench bench-scale bench-recommend bench-similar \
-  bench-status sizing \
+  bench-status sizing screenshots \
   evaluate fit-ranking try clean
 
 demo: $(VENV)/installed  ## a whole run, offline, and what came of it; DATA=folder for a data set of your own
@@ -89,6 +89,9 @@ bench-status: $(VENV)/installed  ## how long a look at the status takes beside 1
 
 sizing: $(VENV)/installed  ## what a run takes and costs, by its size
 	@$(RUN) -m bench.sizing
+
+screenshots: $(VENV)/installed  ## docs/status-*.png and docs/user-*.png, by the chromium on the PATH; DATA=folder
+	@$(RUN) -m dev.screenshots $(DATA)
 
 evaluate: $(VENV)/installed  ## how good each scheme's vectors are, judged by what users did later; DATA=folder or DATABASE_URL
 	@$(RUN) -m evaluation$(if $(DATA), $(DATA),$(if $(DATABASE_URL),.live, ../shared/data/quantum_se))
