@@ -1,19 +1,16 @@
 """The pages in a real browser: under their policy, alive, and for everybody."""
 
 import json
-import shutil
-import subprocess
-from pathlib import Path
 from typing import Any, Literal
 
 import pytest
 from asyncpg import Connection
 from playwright.async_api import Browser, ConsoleMessage, Page, expect
 
-from dev.stack import ROOT
 from lib.batch.why import why
 from lib.settings import DatabaseSettings, VectorSettings
 from lib.store.database import Database
+from tests.npm import package
 from tests.page.conftest import PAGE_SIZE, TITLE, Site, deliver_page, link, opened
 
 pytestmark = pytest.mark.timeout(180)
@@ -21,7 +18,6 @@ pytestmark = pytest.mark.timeout(180)
 SECONDS = 60_000
 PHONE = {"width": 360, "height": 740}
 AXE = "4.14.1"
-INSTALL_SECONDS = 50
 NOT_EXPLORED = "00000000-0000-4000-8000-000000000000"
 INTRUDE = """
 () => {
@@ -186,27 +182,8 @@ async def test_user_without_a_vector_is_told_why(page: Page, site: Site):
 
 @pytest.fixture(scope="module")
 def axe() -> str:
-    """The text of axe-core; kept, below .cache."""
-    npm = shutil.which("npm")
-    if npm is None:
-        pytest.skip("npm is not on the PATH")
-    folder = ROOT / ".cache" / f"axe-core-{AXE}"
-    script = folder / "node_modules" / "axe-core" / "axe.min.js"
-    if not script.exists():
-        install(npm, folder)
-    return script.read_text()
-
-
-def install(npm: str, folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "package.json").write_text('{"private": true}')
-    command = (npm, "install", "--no-audit", "--no-fund", "--ignore-scripts", f"axe-core@{AXE}")
-    try:
-        subprocess.run(  # noqa: S603  # npm, no shell
-            command, cwd=folder, capture_output=True, timeout=INSTALL_SECONDS, check=True
-        )
-    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as failed:
-        pytest.skip(f"npm could not install axe-core: {type(failed).__name__}")
+    """The text of axe-core."""
+    return (package("axe-core", AXE) / "node_modules" / "axe-core" / "axe.min.js").read_text()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

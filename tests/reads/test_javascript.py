@@ -3,8 +3,6 @@
 import asyncio
 import json
 import os
-import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +10,11 @@ import pytest
 from asyncpg import Connection
 from valkey.asyncio import Valkey as Redis
 
-from dev.stack import ROOT
 from lib.embedding import calculate_similarity
+from tests.npm import package
 from tests.reads.conftest import Reads, store, unit
 
 VERSION = "1.39.0"
-INSTALL_SECONDS = 50
 
 READ = """
 import { Redis } from "@upstash/redis"
@@ -34,25 +31,7 @@ console.log(JSON.stringify({ cached, similarity: cosine(cached, stored) }))
 @pytest.fixture(scope="module")
 def node_folder() -> Path:
     """A folder in which node finds Upstash's own client; kept, below .cache."""
-    npm, node = shutil.which("npm"), shutil.which("node")
-    if npm is None or node is None:
-        pytest.skip("npm and node are not on the PATH")
-    folder = ROOT / ".cache" / f"upstash-redis-{VERSION}"
-    if not (folder / "installed").exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "package.json").write_text('{"private": true}')
-        command = (npm, "install", "--no-audit", "--no-fund", "--ignore-scripts")
-        try:
-            subprocess.run(  # noqa: S603  # npm, no shell
-                (*command, f"@upstash/redis@{VERSION}"),
-                cwd=folder,
-                capture_output=True,
-                timeout=INSTALL_SECONDS,
-                check=True,
-            )
-        except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as failed:
-            pytest.skip(f"npm could not install @upstash/redis: {type(failed).__name__}")
-        (folder / "installed").touch()
+    folder = package("@upstash/redis", VERSION)
     (folder / "read.mjs").write_text(READ)
     return folder
 
