@@ -15,7 +15,7 @@ from lib.qstash.queue import Queue
 from lib.qstash.schedule import SCHEDULE_ID, differences, wanted
 from lib.qstash.signature import LIFETIME, sign
 from lib.qstash.timetable import Registration, Timetable, timetable
-from lib.settings import Environ, QueueSettings, app_url, table
+from lib.settings import Environ, QueueSettings, app_url, current_key, table
 
 DONE = 0
 DIFFERENT = 1
@@ -109,8 +109,7 @@ def remove(environ: Environ) -> int:
 
 def print_signed(environ: Environ) -> int:
     """Print a curl command that starts a run, and that the function takes for QStash's."""
-    key = table.QSTASH_CURRENT_SIGNING_KEY.load(environ)
-    url, body = destination(app_url(environ)), encode(Start())
+    key, url, body = current_key(environ), destination(app_url(environ)), encode(Start())
     token = sign(body.encode(), url, key, time.time(), f"jwt_{uuid.uuid4().hex}")
     print(f"curl -X POST {shlex.quote(url)} \\")
     print("  -H 'Content-Type: application/json' \\")

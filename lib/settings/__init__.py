@@ -85,11 +85,7 @@ class SigningKeys:
             table.QSTASH_CURRENT_SIGNING_KEY.load(environ),
             table.QSTASH_NEXT_SIGNING_KEY.load(environ),
         )
-        if in_production(environ) and DEVELOPMENT_KEYS & {keys.current, keys.next}:
-            raise SettingError(
-                "QSTASH_CURRENT_SIGNING_KEY and QSTASH_NEXT_SIGNING_KEY must be your own in"
-                " production, got the public development keys"
-            )
+        _refuse_public(environ, {keys.current, keys.next})
         return keys
 
 
@@ -192,6 +188,13 @@ class SnapshotSettings:
         return cls(table.SNAPSHOT_BUCKET.load(environ))
 
 
+def current_key(environ: Environ) -> str:
+    """Return the key that messages are signed with, under the same rule as both of SigningKeys."""
+    key = table.QSTASH_CURRENT_SIGNING_KEY.load(environ)
+    _refuse_public(environ, {key})
+    return key
+
+
 def app_url(environ: Environ) -> str:
     """Return the deployment's public base URL."""
     production = environ.get("VERCEL_PROJECT_PRODUCTION_URL")
@@ -209,3 +212,11 @@ def dev_trigger_allowed(environ: Environ) -> bool:
     """Whether a plain GET may work off users: where asked for, never on a deployment."""
     development = environ.get("VERCEL_ENV", "") in {"", "development"}
     return development and table.ALLOW_DEV_TRIGGER.load(environ)
+
+
+def _refuse_public(environ: Environ, keys: set[str]) -> None:
+    if in_production(environ) and DEVELOPMENT_KEYS & keys:
+        raise SettingError(
+            "QSTASH_CURRENT_SIGNING_KEY and QSTASH_NEXT_SIGNING_KEY must be your own in"
+            " production, got the public development keys"
+        )

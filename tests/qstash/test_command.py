@@ -14,7 +14,7 @@ from dev.qstash import Refuse
 from lib.errors import Unauthorized
 from lib.qstash.message import Start, parse
 from lib.qstash.signature import verify
-from lib.settings import SigningKeys
+from lib.settings import DEVELOPMENT_KEYS, SigningKeys
 from schedule import main
 from tests.qstash.conftest import TOKEN, Stand
 
@@ -196,6 +196,17 @@ async def test_sign_lets_the_shell_fill_in_the_bypass_secret(schedule: Schedule)
     url, options = await curled(result.out, bypass)
     assert url == URL
     assert ("-H", f"x-vercel-protection-bypass: {BYPASS}") in options
+
+
+@pytest.mark.fault(20)
+@pytest.mark.parametrize("key", sorted(DEVELOPMENT_KEYS))
+async def test_sign_refuses_a_key_that_everybody_knows_in_production(schedule: Schedule, key: str):
+    environ = {"APP_URL": APP, "QSTASH_CURRENT_SIGNING_KEY": key}
+    assert (await schedule(environ | {"VERCEL_ENV": "development"}, "sign")).code == 0
+    result = await schedule(environ | {"VERCEL_ENV": "production"}, "sign")
+    assert (result.code, result.out, result.err.count("\n")) == (2, "", 1)
+    assert "must be your own in production" in result.err
+    assert key not in result.err
 
 
 async def test_schedule_user_embedding_generation_registers_from_the_environment(stand: Stand):
