@@ -12,10 +12,10 @@ import asyncpg
 import pytest
 
 from lib.batch.popularity import DEAD, FIRST, count_popularity
+from lib.blend import load_blend
 from lib.embedding import BASELINE
 from lib.embedding.heat import cold
 from lib.errors import Unavailable
-from lib.recommend.blend import load_blend
 from lib.settings import DatabaseSettings
 from lib.store.database import Database
 from tests.conftest import Start, trigger

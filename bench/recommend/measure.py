@@ -14,7 +14,7 @@ from dev.postgres import Postgres
 from dev.stack import ROOT, SQL, running
 from dev.valkey import Valkey
 from lib.batch.popularity import count_popularity
-from lib.recommend.blend import load_blend
+from lib.blend import load_blend
 from lib.settings import DatabaseSettings
 from lib.store.database import Database
 

@@ -16,9 +16,9 @@ from evaluation.fit.sources import DEMO, read, read_live
 from evaluation.fit.words import COMMAND, introduction
 from evaluation.live import Trouble
 from evaluation.trial import SEED
+from lib.blend import FILE, load_blend, write_blend
 from lib.embedding.schemes import RECOMMENDED, find_scheme
 from lib.errors import EmbeddingError, ServiceError
-from lib.recommend.blend import FILE, load_blend, write_blend
 
 HERE = Path(__file__).parents[1]
 LIVE = Path(".cache", "evaluation")

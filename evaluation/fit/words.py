@@ -19,7 +19,7 @@ def introduction(findings: Findings) -> str:
     return f"""# Ranking
 
 Written by `{COMMAND}` from {names}, with vectors of `{findings.scheme.label}`. What is ranked by is
-`lib.embedding.ranking.Scores`, as the recommendations are; the file is `lib/recommend/blend.json`.
+`lib.embedding.ranking.Scores`, as the recommendations are; the file is `lib/blend.json`.
 
 {abouts}
 

@@ -3,9 +3,9 @@
 from dataclasses import dataclass, field
 from typing import Self
 
+from lib.blend import load_blend
 from lib.cache import Cache
 from lib.embedding.ranking import Blend
-from lib.recommend.blend import load_blend
 from lib.recommend.reads import Reads
 from lib.settings import (
     CacheSettings,

@@ -13,10 +13,10 @@ from lib.batch import Progress, Services, count_popularity, start_run, work_page
 from lib.batch.neighbours import refresh_neighbours
 from lib.batch.phases import Phase, no_figures
 from lib.batch.tidy import tidy_up
+from lib.blend import load_blend
 from lib.errors import Unavailable
 from lib.qstash.delivery import destination
 from lib.qstash.message import Page, Snapshot, Start, parse
-from lib.recommend.blend import load_blend
 from lib.settings import Environ, SigningKeys, SnapshotSettings, app_url, dev_trigger_allowed
 from lib.snapshot.bucket import Bucket
 from lib.snapshot.taking import begin_snapshot, take_part

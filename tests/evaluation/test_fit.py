@@ -37,9 +37,9 @@ from evaluation.fit.slices import LAST, Fitting, judged
 from evaluation.fit.sources import DEMO, read
 from evaluation.metrics import ndcg
 from evaluation.split import DAY, at_time, midnight
+from lib.blend import load_blend, write_blend
 from lib.embedding.ranking import Blend
 from lib.embedding.schemes import BASELINE, CENTRED, RECOMMENDED, WEIGHTS
-from lib.recommend.blend import load_blend, write_blend
 from tests.evaluation.folders import write_folder
 from tests.evaluation.small import TYPES, Row, dataset
 from tests.evaluation.test_live import ALL_THERE_IS

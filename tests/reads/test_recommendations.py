@@ -13,8 +13,8 @@ from asyncpg import Connection
 from pgvector import Vector
 
 from lib.batch.popularity import count_popularity
+from lib.blend import load_blend
 from lib.privacy import opt_out_user
-from lib.recommend.blend import load_blend
 from lib.recommend.services import Readers
 from tests.reads.conftest import API, Reads, client, events, store, unit
 from tests.scene import MODEL, act, embed
