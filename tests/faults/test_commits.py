@@ -6,8 +6,9 @@ from valkey.asyncio import Valkey as Redis
 
 from dev.proxy import LoseAnswer, Proxy
 from lib.embedding.schemes import find_scheme
+from lib.store.vectors import REMOVE
 from tests.conftest import Start, trigger
-from tests.promises import counts, open_work
+from tests.promises import counts, open_work, rows
 from tests.scene import build
 from tests.tally import Tally
 
@@ -68,3 +69,26 @@ async def test_work_whose_commit_was_not_heard_of_is_counted_once_and_lost_never
     assert await open_work(connection) == (0, 0)
     vectors = await tally.converged(connection, redis, scene.users, find_scheme(scheme))
     assert (await counts(connection))["processed"] == vectors
+
+
+async def test_removal_whose_commit_was_not_heard_of_takes_row_and_key_and_no_other_s(
+    start: Start, connection: Connection, redis: Redis, proxy: Proxy, tally: Tally
+):
+    """All that some users did is deleted, so that nothing is left of their vectors."""
+    scene = await build(connection, users=20)
+    stack = await start({"PAGE_SIZE": "10", "WINDOW_OVERLAP_SECONDS": "0"}, proxy=proxy)
+    await trigger(stack)
+    await stack.broker.drain()
+    gone = sorted(await rows(connection))[::3]
+    async with connection.transaction():
+        await connection.execute("DELETE FROM action_log WHERE user_id = ANY ($1)", gone)
+        await connection.execute("SELECT embedding.report_deleted_actions($1)", gone)
+    losing = Losing(REMOVE.strip().encode())
+    proxy.on_message = losing
+    await trigger(stack)
+    deliveries = await stack.broker.drain()
+    assert losing.lost == 1
+    assert [d.status for d in deliveries].count(503) == 1
+    assert await open_work(connection) == (0, 0)
+    await tally.converged(connection, redis, scene.users)
+    assert not set(gone) & set(await rows(connection))
