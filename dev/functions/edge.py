@@ -32,7 +32,8 @@ class Functions:
     `bundles` are instead the folders below `root` that bundles of `vercel build` lie in, named
     as their route. A function sees `environ`, PATH and what the runtime needs; nothing else.
     `environ` is read at every start: it may get the URL at which this is served afterwards.
-    One that does not answer within `max_duration` seconds is killed, with all its requests.
+    One that does not answer within `max_duration` seconds is killed, with all its requests; it is
+    told that so many are left, less those that it `waited` for, as if it had started slowly.
     An answer is passed on once it is complete; the last MAX_ANSWERS stay in `answers`, each its
     headers and its body.
     """
@@ -54,7 +55,8 @@ class Functions:
             self._programs = {f"/{name}": from_bundle(root / name) for name in bundles}
         self._rewrites = rewrites_of(root)
         self._environ = environ
-        self._max_duration = max_duration
+        self.max_duration = max_duration
+        self.waited = 0.0
         self._processes: dict[str, Process] = {}
         self._sockets = TemporaryDirectory(prefix="functions-")
         # A new connection for every request: a kept one could be closed by the function just as
@@ -118,9 +120,10 @@ class Functions:
             port = await process.port()
         except NotStarted:
             return error_page(500, "FUNCTION_INVOCATION_FAILED", request_id)
-        invocation = _invocation(request, body, port, request_id, self._max_duration)
+        left = self.max_duration - self.waited
+        invocation = _invocation(request, body, port, request_id, left)
         try:
-            async with asyncio.timeout(self._max_duration):
+            async with asyncio.timeout(self.max_duration):
                 answer = await self._transport.handle_async_request(invocation)
                 content = b"".join([chunk async for chunk in answer.aiter_raw()])
         except TimeoutError:

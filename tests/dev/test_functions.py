@@ -244,10 +244,12 @@ async def test_request_that_ends_the_process_gets_502(project: Path) -> None:
 
 
 async def test_function_without_an_answer_in_time_is_killed(project: Path) -> None:
-    functions = Functions(project, {}, max_duration=0.5)
+    functions = Functions(project, {})
     async with answering(functions) as client:
         pid = (await client.get("/api/echo")).json()["pid"]
+        functions.max_duration = 0.5
         response = await client.get("/api/echo?hang")
+        functions.max_duration = 60.0
         assert response.status_code == 504
         assert "FUNCTION_INVOCATION_TIMEOUT" in response.text
         assert gone(pid)
