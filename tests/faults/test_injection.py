@@ -7,10 +7,12 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 from asyncpg import Connection
+from valkey.asyncio import Valkey as Redis
 
 from dev.stack import ADMIN_TOKEN, API_TOKEN
-from tests.conftest import Start
-from tests.scene import build
+from tests.conftest import Start, trigger
+from tests.promises import rows
+from tests.scene import MODEL, build
 from tests.store.test_db_files import described
 from tests.tally import Tally
 
@@ -79,6 +81,25 @@ async def test_text_that_looks_like_sql_changes_nothing_and_fails_nothing(
                 tally.tried += 1
     assert await described(connection) == before
     assert await counted(connection) == rows
+
+
+async def test_model_whose_name_looks_like_sql_is_a_name(
+    start: Start, connection: Connection, redis: Redis, tally: Tally
+):
+    scene = await build(connection, users=10)
+    before, counts = await described(connection), await counted(connection)
+    name = "';DELETE/**/FROM/**/users;SELECT/**/$1/%s{0}--"
+    await connection.execute("UPDATE post_embeddings SET model_version = $1", name)
+    stack = await start({"MODEL_VERSION": name})
+    await trigger(stack)
+    assert {delivery.status for delivery in await stack.broker.drain()} == {200}
+    assert {row.model_version for row in (await rows(connection)).values()} == {name}
+    assert await described(connection) == before
+    assert await counted(connection) == counts
+    # as the reference knows the model
+    for table in ("post_embeddings", "user_embeddings"):
+        await connection.execute(f"UPDATE {table} SET model_version = $1", MODEL)  # noqa: S608  # names of ours
+    await tally.converged(connection, redis, scene.users)
 
 
 async def counted(connection: Connection) -> list[int]:

@@ -1,16 +1,20 @@
 import asyncio
 import base64
+import gzip
 import json
 import time
 from collections.abc import AsyncIterator, Mapping
 
 import httpx
+import jwt
 import pytest
 
 from dev.qstash.signature import sign
+from dev.stack import ROOT
 from lib.errors import SettingError
 from lib.settings import DEVELOPMENT_KEYS
 from tests.fast_loop import FastLoop
+from tests.tally import Tally
 from tests.web.conftest import (
     APP_URL,
     CURRENT,
@@ -27,6 +31,7 @@ from tests.web.conftest import (
 LONGEST = 65_536
 BODY = b"{}"
 NEWEST = "sig_newest".ljust(32, "0")
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 UNAUTHORIZED = b'{"error":"unauthorized"}'
 
 
@@ -36,30 +41,48 @@ def token(path: str, **changed: object) -> str:
     return sign(**claims)
 
 
-def strangers(path: str) -> Mapping[str, dict[str, str]]:
-    good = token(path)
+def relabelled(good: str, algorithm: str) -> str:
+    """Return a token of the same claims that is signed, or not, in another way."""
+    claims = jwt.decode(good, options={"verify_signature": False})
+    return jwt.encode(claims, None if algorithm == "none" else CURRENT.ljust(64, "0"), algorithm)
+
+
+def strangers(path: str, body: bytes = BODY) -> Mapping[str, dict[str, str]]:
+    """Return headers with each of which a message is not QStash's, or not this one."""
+    good = token(path, body=body)
     head, claims, signature = good.split(".")
     other = FAILED if path == PROCESS else PROCESS
+    tokens = {
+        "an empty token": "",
+        "garbage": "garbage",
+        "SQL": "'; DROP TABLE users; --",
+        "dots": "..",
+        "a token of a megabyte": "a" * 1_000_000,
+        "no signature": f"{head}.{claims}.",
+        "no algorithm": relabelled(good, "none"),
+        "another algorithm": relabelled(good, "HS512"),
+        "another signature": f"{head}.{claims}.{signature[::-1]}",
+        "another key": token(path, body=body, key="sig_stranger".ljust(32, "0")),
+        "another body": token(path, body=body + b" "),
+        "another host": token(path, body=body, url=f"https://evil.example{path}"),
+        "a preview's host": token(path, body=body, url=f"https://app-git-main.example{path}"),
+        "a port": token(path, body=body, url=f"{APP_URL}:443{path}"),
+        "capitals": token(path, body=body, url=f"{APP_URL.upper()}{path}"),
+        "no encryption": token(path, body=body, url=f"http://app.example{path}"),
+        "a trailing slash": token(path, body=body, url=f"{APP_URL}{path}/"),
+        "a query": token(path, body=body, url=f"{APP_URL}{path}?x=1"),
+        "the other function": token(path, body=body, url=APP_URL + other),
+        "an old one": token(path, body=body, now=time.time() - 400),
+        "one to come": token(path, body=body, now=time.time() + 400),
+        "two of them": f"{good},{good}",
+    }
     return {
         "nothing": {},
-        "an empty token": {"Upstash-Signature": ""},
-        "garbage": {"Upstash-Signature": "garbage"},
-        "dots": {"Upstash-Signature": ".."},
-        "a token of a megabyte": {"Upstash-Signature": "a" * 1_000_000},
-        "no signature": {"Upstash-Signature": f"{head}.{claims}."},
-        "another signature": {"Upstash-Signature": f"{head}.{claims}.{signature[::-1]}"},
-        "another key": {"Upstash-Signature": token(path, key="sig_stranger".ljust(32, "0"))},
-        "another body": {"Upstash-Signature": token(path, body=b"{ }")},
-        "another host": {"Upstash-Signature": token(path, url=f"https://evil.example{path}")},
-        "no encryption": {"Upstash-Signature": token(path, url=f"http://app.example{path}")},
-        "a trailing slash": {"Upstash-Signature": token(path, url=f"{APP_URL}{path}/")},
-        "the other function": {"Upstash-Signature": token(path, url=APP_URL + other)},
-        "an old one": {"Upstash-Signature": token(path, now=time.time() - 400)},
-        "one to come": {"Upstash-Signature": token(path, now=time.time() + 400)},
         "a bearer token": {"Authorization": f"Bearer {good}"},
         "another header": {"Signature": good},
+        **{name: {"Upstash-Signature": wrong} for name, wrong in tokens.items()},
         "a host that it was signed for": {
-            "Upstash-Signature": token(path, url=f"https://evil.example{path}"),
+            "Upstash-Signature": tokens["another host"],
             "Host": "evil.example",
             "X-Forwarded-Host": "evil.example",
             "X-Forwarded-Proto": "https",
@@ -68,15 +91,70 @@ def strangers(path: str) -> Mapping[str, dict[str, str]]:
     }
 
 
-@pytest.mark.fault(18, 22)
-@pytest.mark.parametrize("path", FUNCTIONS)
-async def test_stranger_is_told_one_thing_and_nothing_is_opened(services: Services, path: str):
+def reported(message: bytes) -> bytes:
+    """Return what QStash would say of a message that it gave up."""
+    return json.dumps({"sourceBody": base64.b64encode(message).decode(), "status": 503}).encode()
+
+
+RUN = "6f2b3c8e-8d6f-4a57-9b0a-0d3a9e8f1c11"
+KINDS = {
+    "start": BODY,
+    "page": f'{{"run":"{RUN}","page":0}}'.encode(),
+    "snapshot": f'{{"run":"{RUN}","page":0,"job":"snapshot"}}'.encode(),
+}
+MESSAGES = {
+    PROCESS: {"nothing": b"", **KINDS},
+    FAILED: {name: reported(message) for name, message in KINDS.items()},
+}
+SIGNED = [
+    pytest.param(path, body, id=f"{path.rpartition('/')[2]}-{name}")
+    for path, messages in MESSAGES.items()
+    for name, body in messages.items()
+]
+"""Each message that each signed route takes: path, body."""
+
+
+@pytest.mark.fault(18, 22, 24)
+@pytest.mark.parametrize(("path", "body"), SIGNED)
+async def test_stranger_is_told_one_thing_and_nothing_is_opened(
+    services: Services, tally: Tally, path: str, body: bytes
+):
     async with client(path, services.environ) as http:
-        for name, headers in strangers(path).items():
-            answer = await http.post(path, content=BODY, headers=headers)
+        for name, headers in strangers(path, body).items():
+            answer = await http.post(path, content=body, headers=headers)
             assert (answer.status_code, answer.content) == (401, UNAUTHORIZED), name
             assert "upstash-nonretryable-error" not in answer.headers
+            tally.tried += 1
     assert services.connections == 0
+
+
+@pytest.mark.fault(20, 22, 24)
+@pytest.mark.parametrize(("path", "body"), SIGNED)
+async def test_genuine_message_is_a_stranger_s_where_the_settings_are_another_deployment_s(
+    services: Services, tally: Tally, path: str, body: bytes
+):
+    others = [
+        {"QSTASH_CURRENT_SIGNING_KEY": NEWEST, "QSTASH_NEXT_SIGNING_KEY": NEWEST},
+        {"QSTASH_CURRENT_SIGNING_KEY": NEXT, "QSTASH_NEXT_SIGNING_KEY": NEWEST},
+        {"QSTASH_CURRENT_SIGNING_KEY": f"{CURRENT[:-1]}1"},
+        {"QSTASH_CURRENT_SIGNING_KEY": f"{CURRENT}0"},
+        {"APP_URL": "https://other.example"},
+        {"APP_URL": "http://app.example"},
+        {"APP_URL": f"{APP_URL}:443"},
+        {"APP_URL": "https://APP.example"},
+        {"APP_URL": "", "VERCEL_PROJECT_PRODUCTION_URL": "other.example"},
+    ]
+    for other in others:
+        async with client(path, services.environ | other) as http:
+            answer = await http.post(path, content=body, headers=signed(path, body))
+        assert (answer.status_code, answer.content) == (401, UNAUTHORIZED), other
+        tally.tried += 1
+    assert services.connections == 0
+
+
+def test_every_signed_route_is_among_them():
+    doors = {file.stem for file in (ROOT / "lib/web").glob("*.py") if " Door(" in file.read_text()}
+    assert doors == {path.rpartition("/")[2].replace("-", "_") for path in MESSAGES}
 
 
 @pytest.mark.fault(20)
@@ -144,8 +222,15 @@ async def test_body_is_checked_byte_for_byte(services: Services, path: str):
             flipped[bit // 8] ^= 1 << bit % 8
             answer = await http.post(path, content=bytes(flipped), headers=headers)
             assert answer.status_code == 401
-        for other in (b"", body + b"\n", b" " + body, body * 2):
+        for other in (b"", body + b"\n", b" " + body, body * 2, BYTE_ORDER_MARK + body):
             assert (await http.post(path, content=other, headers=headers)).status_code == 401
+        for encoding in ("utf-16", "utf-32"):
+            other, told = body.decode().encode(encoding), {"Content-Type": f"text/{encoding}"}
+            answer = await http.post(path, content=other, headers=headers | told)
+            assert answer.status_code == 401
+        told = {"Content-Encoding": "gzip"}
+        answer = await http.post(path, content=gzip.compress(body), headers=headers | told)
+        assert answer.status_code == 401
     assert services.connections == 0
 
 
@@ -226,7 +311,7 @@ def test_body_that_takes_for_ever_is_given_up_after_ten_seconds(body: object):
 MALFORMED = {
     "not JSON": b"{",
     "not UTF-8": b"\xff",
-    "byte order mark": b"\xef\xbb\xbf{}",
+    "byte order mark": BYTE_ORDER_MARK + b"{}",
     "array": b"[]",
     "null": b"null",
     "text": b'"start"',
@@ -272,7 +357,7 @@ async def test_signed_message_that_can_never_work_is_not_to_be_sent_again(
 
 
 async def test_tick_that_was_given_up_is_noted_and_nothing_is_opened(services: Services):
-    body = json.dumps({"sourceBody": "e30=", "status": 503}).encode()
+    body = MESSAGES[FAILED]["start"]
     async with client(FAILED, services.environ) as http:
         answer = await http.post(FAILED, content=body, headers=signed(FAILED, body))
     assert (answer.status_code, answer.json()) == (200, {"status": "noted"})
@@ -284,9 +369,7 @@ async def test_database_that_refuses_is_answered_with_a_time_to_come_again(
     services: Services, path: str
 ):
     services.proxy.refuse = True
-    page = b'{"run":"6f2b3c8e-8d6f-4a57-9b0a-0d3a9e8f1c11","page":0}'
-    callback = json.dumps({"sourceBody": base64.b64encode(page).decode()}).encode()
-    body = page if path == PROCESS else callback
+    body = MESSAGES[path]["page"]
     async with client(path, services.environ) as http:
         answer = await http.post(path, content=body, headers=signed(path, body))
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "60")
