@@ -158,6 +158,16 @@ class Cache:
             await client.delete(PROOF)
         return left
 
+    async def statistics(self, seconds: float) -> str:
+        """Return what the server tells of itself, as INFO words it; raise Unavailable."""
+        client = self._connected()
+        async with _bounded(seconds):
+            # upstash-redis 1.8 has no method for it
+            text = await client.execute(["INFO", "stats"])
+            if not isinstance(text, str):
+                raise TypeError(type(text).__name__)
+        return text
+
     async def close(self) -> None:
         """Close the connections; the next call opens new ones."""
         client, self._client = self._client, None

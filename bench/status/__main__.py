@@ -71,7 +71,7 @@ async def measure(server: Postgres, users: int) -> list[float]:
     await connection.execute("VACUUM ANALYZE")
     await connection.close()
     services = Services(
-        Database(DatabaseSettings(url, pooled=True)), Account("http://127.0.0.1:1", "token")
+        Database(DatabaseSettings(url, pooled=True)), Account("http://127.0.0.1:1", "token"), None
     )
     took = []
     for _ in range(TIMES + 1):

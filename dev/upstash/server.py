@@ -13,7 +13,8 @@ from starlette.types import Receive, Scope, Send
 from dev.serve import cut
 from dev.upstash.command import Malformed, parse_many, parse_one, parse_path, result
 from dev.upstash.hook import Drop, Hook, Refuse, Request, Stage
-from dev.upstash.resp import execute
+from dev.upstash.info import info
+from dev.upstash.resp import Reply, execute
 
 TIMEOUT = 30.0  # seconds for all commands of a request
 KEPT = 1000  # requests
@@ -105,6 +106,8 @@ class Upstash:
             return _json({"error": f"ERR no answer from the server: {type(error).__name__}"}, 500)
 
         encoded = http.headers.get("Upstash-Encoding") == "base64"
+        if request.path != "/multi-exec":
+            replies = [*map(_told, commands, replies)]
         last = replies[-1]
         if request.path == "/pipeline":
             return _json([result(reply, encoded=encoded) for reply in replies])
@@ -145,6 +148,12 @@ def _parse(http: HttpRequest, body: bytes) -> list[list[str]]:
         case _:
             path, query = http.scope["raw_path"], http.scope["query_string"]
             return [parse_path(path.decode("latin-1"), query.decode("latin-1"), body)]
+
+
+def _told(command: list[str], reply: Reply) -> Reply:
+    if command[0].upper() == "INFO" and isinstance(reply, bytes):
+        return info(command, reply)
+    return reply
 
 
 def _json(answer: Any, status: int = 200) -> Response:

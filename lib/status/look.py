@@ -1,10 +1,11 @@
-"""A look at how the system is doing: a few statements, and two questions to QStash."""
+"""A look at how the system is doing: a few statements, two questions to QStash, one to Redis."""
 
 import asyncio
 from collections.abc import Mapping
 
 from lib.errors import Unavailable
 from lib.qstash.account import Account
+from lib.status import keyspace
 from lib.status.histogram import Histogram
 from lib.status.services import Services
 from lib.status.status import (
@@ -41,9 +42,9 @@ type Amounts = Mapping[str, float]
 async def look(services: Services) -> Status:
     """Read all there is to know; raise Unavailable where Postgres is.
 
-    QStash's trouble is in the status. None of it grows with the users there are.
+    Trouble of QStash's and Redis's is in the status. None of it grows with the users there are.
     """
-    asking = asyncio.create_task(_ask(services.account))
+    asking = asyncio.gather(_ask(services.account), keyspace.ask(services.cache))
     try:
         async with services.database.connection() as connection:
             runs = await overview.read_runs(connection, RUNS)
@@ -54,6 +55,7 @@ async def look(services: Services) -> Status:
     except BaseException:
         asking.cancel()
         raise
+    queue, counted = await asking
     return Status(
         at=waiting.at,
         runs=tuple(map(_run, runs)),
@@ -63,7 +65,8 @@ async def look(services: Services) -> Status:
         failed_pages=tuple(
             FailedPage(one.run, one.page, one.status, one.failed_at) for one in failed_pages
         ),
-        queue=await asking,
+        queue=queue,
+        keyspace=counted,
     )
 
 

@@ -199,6 +199,18 @@ class Queue:
 
 
 @dataclass(frozen=True)
+class Keyspace:
+    """Reads as Redis counts them, whoever asked and for whatever, since its server began.
+
+    `trouble`: why it does not tell, and then both are None.
+    """
+
+    trouble: str | None
+    hits: int | None
+    misses: int | None
+
+
+@dataclass(frozen=True)
 class Status:
     """All of it, `at` one moment of the database's clock. `runs`: the newest first, up to 24."""
 
@@ -209,6 +221,7 @@ class Status:
     failures: tuple[Failure, ...]
     failed_pages: tuple[FailedPage, ...]
     queue: Queue
+    keyspace: Keyspace
 
     @property
     def last_finished(self) -> RunStatus | None:

@@ -15,7 +15,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
 from lib.status.histogram import Histogram
-from lib.status.status import Queue, RunStatus, Status, Totals
+from lib.status.status import Keyspace, Queue, RunStatus, Status, Totals
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 PREFIX = "user_embeddings_"
@@ -36,6 +36,7 @@ class _Collected(Collector):
             "failing_users", "Users whose data is at fault, up to 100,000.", status.backlog.failing
         )
         yield from _queue(status.queue)
+        yield from _keyspace(status.keyspace)
 
 
 def exposition(status: Status) -> bytes:
@@ -114,6 +115,16 @@ def _queue(queue: Queue) -> Iterator[Metric]:
     if schedule and schedule.last:
         last_tick = schedule.last.timestamp()
         yield _gauge("last_tick_timestamp_seconds", "When the last run was started.", last_tick)
+
+
+def _keyspace(keyspace: Keyspace) -> Iterator[Metric]:
+    yield _gauge("redis_told", "Whether Redis told what it counts.", int(keyspace.trouble is None))
+    for name, said, amount in (
+        ("redis_keyspace_hits", "Reads that found a key in Redis, whoever's.", keyspace.hits),
+        ("redis_keyspace_misses", "Reads that found none, whoever's.", keyspace.misses),
+    ):
+        if amount is not None:
+            yield CounterMetricFamily(PREFIX + name, said, value=amount)
 
 
 def _gauge(name: str, said: str, value: float) -> Metric:

@@ -67,6 +67,7 @@ def status_body(status: Status) -> dict[str, Any]:
         "failures": status.failures,
         "failed_pages": status.failed_pages,
         "queue": status.queue,
+        "keyspace": status.keyspace,
     }
 
 

@@ -464,3 +464,28 @@ async def test_client_that_goes_away_in_mid_body_is_forgotten(
     assert (await http.post("/", json=["PING"])).json() == {"result": "PONG"}
     assert [request.commands for request in upstash.requests] == [[["PING"]]]
     assert caplog.records == []
+
+
+async def test_info_tells_what_upstash_tells(http: httpx.AsyncClient):
+    async def tell(*command: str) -> Any:
+        return (await http.post("/", json=command)).json()["result"]
+
+    await tell("SET", "there", "1")
+    before = fields(await tell("INFO", "stats"))
+    await tell("MGET", "there", "there", "nowhere")
+    stats = await tell("INFO", "stats")
+    assert stats.startswith("# Stats\r\n")
+    counted = fields(stats)
+    assert int(counted["keyspace_hits"]) - int(before["keyspace_hits"]) == 2
+    assert int(counted["keyspace_misses"]) - int(before["keyspace_misses"]) == 1
+    assert await tell("INFO", "persistence") == "# Persistence\r\n"
+    whole = await tell("INFO")
+    headings = [line for line in whole.split("\r\n") if line.startswith("#")]
+    assert headings == ["# Server", "# Clients", "# Memory", "# Stats", "# Cluster", "# Keyspace"]
+    assert counted.keys() <= fields(whole).keys()
+    answer = await http.get("/info/stats")
+    assert fields(answer.json()["result"]).keys() == counted.keys()
+
+
+def fields(text: str) -> dict[str, str]:
+    return dict(line.split(":", 1) for line in text.split("\r\n") if ":" in line)
