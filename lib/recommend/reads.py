@@ -23,12 +23,15 @@ class Reads:
     _due: float = 0.0
     passing: asyncio.Task[None] | None = None
 
-    async def count(self, database: Database, use: str) -> None:
-        """Count a read; pass the counts on if that is due. Never fails a read, nor delays it long.
+    def count(self, use: str) -> None:
+        """Count a read."""
+        self._counted[f"cache {use}"] += 1
+
+    async def pass_on(self, database: Database) -> None:
+        """Pass the counts on if that is due. Never fails a read, nor delays it long.
 
         The first read is passed on at once: most instances that ever read have told of it.
         """
-        self._counted[f"cache {use}"] += 1
         now = asyncio.get_running_loop().time()
         if now < self._due:
             return

@@ -52,7 +52,17 @@ async def get_user_embedding(readers: Readers, user: UUID) -> Reading:
 
     Redis is asked first, with little patience, and its trouble never fails a read. Postgres has the
     last word: a key that holds something else is deleted, and one that is not there is filled.
+    What became of asking Redis is counted.
     """
+    reading = await _read(readers, user)
+    if readers.cache:
+        readers.reads.count(reading.cache)
+        if reading.standing:  # Postgres is there to be told
+            await readers.reads.pass_on(readers.database)
+    return reading
+
+
+async def _read(readers: Readers, user: UUID) -> Reading:
     if readers.cache is None:
         return _stored(await _standing(readers.database, user), CacheUse.OFF)
     key = Key(readers.cache, user, readers.patience.redis)

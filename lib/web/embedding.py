@@ -35,8 +35,6 @@ def routes(readers: Readers, tokens: Tokens) -> Sequence[Route]:
         wanted = switch(request, "why", default=False)
         begun = time.monotonic()
         reading = await get_user_embedding(readers, user)
-        if reading.standing and readers.cache:
-            await readers.reads.count(readers.database, reading.cache)
         note(
             "read",
             source=reading.source,

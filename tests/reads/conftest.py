@@ -21,6 +21,7 @@ from dev.serve import serve
 from dev.stack import LOGIN
 from dev.upstash import Upstash
 from dev.valkey import Valkey
+from lib.recommend.reads import Reads as Counts
 from lib.recommend.services import Patience, Readers
 from lib.settings import Tokens
 from lib.web import users
@@ -86,7 +87,8 @@ async def hasty(reads: Reads) -> AsyncIterator[Reads]:
 @pytest.fixture
 async def readers(reads: Reads) -> AsyncIterator[Readers]:
     """What a read works with, without the function around it."""
-    made = replace(Readers.load(reads.environ), patience=PATIENT)
+    never_again = Counts(every=float("inf"))
+    made = replace(Readers.load(reads.environ), patience=PATIENT, reads=never_again)
     yield made
     await made.close()
 
