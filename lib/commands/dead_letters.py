@@ -1,7 +1,8 @@
 """The messages that QStash gave up on: looking at them, sending them again, dropping them."""
 
+import asyncio
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 
 from lib.qstash.dead_letters import MOST, SPELT, DeadLetter, DeadLetters, dead_letters
 from lib.settings import Environ, QueueSettings
@@ -12,8 +13,7 @@ FAILED = 2
 
 def show(environ: Environ) -> int:
     """List this deployment's messages that QStash gave up on."""
-    with dead_letters(QueueSettings.load(environ)) as dead:
-        found = dead.list()
+    found = asyncio.run(_listed(QueueSettings.load(environ)))
     for letter in found:
         for line in _lines(letter):
             print(line)
@@ -23,35 +23,42 @@ def show(environ: Environ) -> int:
 
 def retry(environ: Environ, letter_id: str | None) -> int:
     """Send one of them again, or all."""
-    return _each(environ, letter_id, DeadLetters.retry, " sent again")
+    settings = QueueSettings.load(environ)
+    return asyncio.run(_each(settings, letter_id, DeadLetters.retry, " sent again"))
 
 
 def drop(environ: Environ, letter_id: str | None) -> int:
     """Drop one of them, or all: what a page left undone, the next run does."""
-    return _each(environ, letter_id, DeadLetters.drop, " dropped")
+    settings = QueueSettings.load(environ)
+    return asyncio.run(_each(settings, letter_id, DeadLetters.drop, " dropped"))
 
 
-def _each(
-    environ: Environ,
+async def _listed(settings: QueueSettings) -> Sequence[DeadLetter]:
+    async with dead_letters(settings) as dead:
+        return await dead.list()
+
+
+async def _each(
+    settings: QueueSettings,
     letter_id: str | None,
-    call: Callable[[DeadLetters, DeadLetter], None],
+    call: Callable[[DeadLetters, DeadLetter], Awaitable[None]],
     done: str,
 ) -> int:
-    with dead_letters(QueueSettings.load(environ)) as dead:
-        found = dead.list() if letter_id is None else _one(dead, letter_id)
+    async with dead_letters(settings) as dead:
+        found = await (dead.list() if letter_id is None else _one(dead, letter_id))
         if letter_id is not None and not found:
             print(f"{letter_id!r} is no dead letter of this deployment", file=sys.stderr)
             return FAILED
         for letter in found:
-            call(dead, letter)
+            await call(dead, letter)
             print(f"{letter.id}  {letter.what}:{done}", flush=True)
     if letter_id is None:
         print(_counted(found, done))
     return DONE
 
 
-def _one(dead: DeadLetters, letter_id: str) -> Sequence[DeadLetter]:
-    letter = dead.find(letter_id) if SPELT.fullmatch(letter_id) else None
+async def _one(dead: DeadLetters, letter_id: str) -> Sequence[DeadLetter]:
+    letter = await dead.find(letter_id) if SPELT.fullmatch(letter_id) else None
     return [letter] if letter else []
 
 

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 from qstash.errors import QStashError
 
 from lib.qstash.connection import calling, connect_async, disconnect_async, missing
-from lib.qstash.delivery import LABEL, SCHEDULE_ID
+from lib.qstash.dead_letters import DeadLetters
+from lib.qstash.delivery import SCHEDULE_ID
+from lib.settings import QueueSettings
 
 if TYPE_CHECKING:
     from qstash import AsyncQStash
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 SECONDS = 2.0
 
 MOST = 100
-"""So many dead letters are counted: more do not come in one answer."""
+"""So many dead letters are counted."""
 
 
 @dataclass(frozen=True)
@@ -32,15 +34,14 @@ class Ticking:
 class Account:
     """Asks within `seconds` or raises Unavailable; belongs to one event loop."""
 
-    def __init__(self, url: str, token: str, seconds: float = SECONDS) -> None:
-        self._url = url
-        self._token = token
+    def __init__(self, settings: QueueSettings, seconds: float = SECONDS) -> None:
+        self._settings = settings
         self._seconds = seconds
         self._client: AsyncQStash | None = None
 
     async def ticking(self) -> Ticking | None:
         """Return the schedule; None if there is none."""
-        with calling(self._token):
+        with calling(self._settings.token):
             try:
                 async with asyncio.timeout(self._seconds):
                     found = await self._connected().schedule.get(SCHEDULE_ID)
@@ -57,10 +58,9 @@ class Account:
 
     async def dead_letters(self) -> int:
         """Return how many messages of ours were given up and are still kept, up to MOST."""
-        with calling(self._token):
+        with calling(self._settings.token):
             async with asyncio.timeout(self._seconds):
-                found = await self._connected().dlq.list(count=MOST, filter={"label": LABEL})
-        return len(found.messages)
+                return await DeadLetters(self._connected(), self._settings).count(MOST)
 
     async def close(self) -> None:
         """Close the connections; the next call opens new ones."""
@@ -70,7 +70,7 @@ class Account:
 
     def _connected(self) -> "AsyncQStash":
         if self._client is None:
-            self._client = connect_async(self._url, self._token, self._seconds)
+            self._client = connect_async(self._settings.url, self._settings.token, self._seconds)
         return self._client
 
 

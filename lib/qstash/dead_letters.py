@@ -2,23 +2,30 @@
 
 import base64
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from qstash import QStash
+from qstash import AsyncQStash
 from qstash.dlq import DlqMessage
 from qstash.errors import QStashError
 
 from lib.errors import Malformed
-from lib.qstash.connection import TOTAL_SECONDS, calling, connect, disconnect, missing, shown
+from lib.qstash.connection import (
+    TOTAL_SECONDS,
+    calling,
+    connect_async,
+    disconnect_async,
+    missing,
+    shown,
+)
 from lib.qstash.delivery import destination, failure_callback
 from lib.qstash.message import Message, Page, Snapshot, Start, parse, parse_failure
 from lib.settings import QueueSettings
 
 MOST = 1000
-"""So many are listed, retried or dropped by one call."""
+"""So many are counted, listed, retried or dropped by one call."""
 
 _A_PAGE = 100
 _LAST_MILLISECOND = 2**42
@@ -49,47 +56,60 @@ class DeadLetters:
     Ours is what was on its way to one of our two URLs; nothing else is shown or touched.
     """
 
-    def __init__(self, client: QStash, settings: QueueSettings) -> None:
+    def __init__(self, client: AsyncQStash, settings: QueueSettings) -> None:
         self._client = client
         self._urls = (destination(settings.app_url), failure_callback(settings.app_url))
         self._secrets = (settings.token, settings.bypass)
 
-    def list(self) -> list[DeadLetter]:
+    async def count(self, most: int) -> int:
+        """Return how many there are, counted up to `most`, which is at most MOST."""
+        with calling(*self._secrets):
+            return len(await self._ours(most))
+
+    async def list(self) -> list[DeadLetter]:
         """Return them, at most MOST."""
         with calling(*self._secrets):
-            return [self._read(letter) for url in self._urls for letter in self._to(url)][:MOST]
+            return [self._read(letter) for letter in await self._ours(MOST)]
 
-    def find(self, letter_id: str) -> DeadLetter | None:
+    async def find(self, letter_id: str) -> DeadLetter | None:
         """Return one of ours, or None."""
         with calling(*self._secrets):
             try:
-                found = self._client.dlq.get(letter_id)
+                found = await self._client.dlq.get(letter_id)
             except QStashError as error:
                 if missing(error):
                     return None
                 raise
             return self._read(found) if found.url in self._urls else None
 
-    def retry(self, letter: DeadLetter) -> None:
+    async def retry(self, letter: DeadLetter) -> None:
         """Publish it anew, which takes it out of the DLQ."""
         with calling(*self._secrets):
             # qstash 3.4 has no method for it
-            self._client.http.request(path=f"/v2/dlq/retry/{letter.id}", method="POST")
+            await self._client.http.request(path=f"/v2/dlq/retry/{letter.id}", method="POST")
 
-    def drop(self, letter: DeadLetter) -> None:
+    async def drop(self, letter: DeadLetter) -> None:
         """Remove it for good."""
         with calling(*self._secrets):
-            self._client.dlq.delete(letter.id)
+            await self._client.dlq.delete(letter.id)
 
-    def _to(self, url: str) -> Iterator[DlqMessage]:
+    async def _ours(self, most: int) -> Sequence[DlqMessage]:
+        found: list[DlqMessage] = []
+        for url in self._urls:
+            found += await self._to(url, most - len(found))
+        return found
+
+    async def _to(self, url: str, most: int) -> Sequence[DlqMessage]:
+        found: list[DlqMessage] = []
         cursor = None
-        for _ in range(MOST // _A_PAGE):
-            page = self._client.dlq.list(cursor=cursor, count=_A_PAGE, filter={"url": url})
+        for _ in range(-(-most // _A_PAGE)):
+            page = await self._client.dlq.list(cursor=cursor, count=_A_PAGE, filter={"url": url})
             # asked for, and looked at again: what is another's must never be dropped
-            yield from (letter for letter in page.messages if letter.url == url)
+            found += [letter for letter in page.messages if letter.url == url]
             cursor = page.cursor
             if not cursor:
-                return
+                break
+        return found[:most]
 
     def _read(self, found: DlqMessage) -> DeadLetter:
         if not SPELT.fullmatch(found.dlq_id) or not 0 <= found.created_at < _LAST_MILLISECOND:
@@ -127,14 +147,16 @@ def _named(message: Message) -> str:
             return f"part {message.page} of the snapshot of run {message.run}"
 
 
-@contextmanager
-def dead_letters(settings: QueueSettings, seconds: float = TOTAL_SECONDS) -> Iterator[DeadLetters]:
+@asynccontextmanager
+async def dead_letters(
+    settings: QueueSettings, seconds: float = TOTAL_SECONDS
+) -> AsyncIterator[DeadLetters]:
     """Yield what of this deployment's lies in the DLQ of its QStash account.
 
     Connecting may take CONNECT_SECONDS, and every other wait of a call `seconds`.
     """
-    client = connect(settings.url, settings.token, seconds)
+    client = connect_async(settings.url, settings.token, seconds)
     try:
         yield DeadLetters(client, settings)
     finally:
-        disconnect(client)
+        await disconnect_async(client)

@@ -5,7 +5,7 @@ from typing import Self
 
 from lib.cache import Cache
 from lib.qstash.account import Account
-from lib.settings import CacheSettings, DatabaseSettings, Environ, table
+from lib.settings import CacheSettings, DatabaseSettings, Environ, QueueSettings
 from lib.store.database import Database
 
 
@@ -26,7 +26,7 @@ class Services:
         redis = CacheSettings.load(environ).redis
         return cls(
             Database(DatabaseSettings.load(environ)),
-            Account(table.QSTASH_URL.load(environ), table.QSTASH_TOKEN.load(environ)),
+            Account(QueueSettings.load(environ)),
             Cache(redis) if redis else None,
         )
 

@@ -7,8 +7,11 @@ import pytest
 
 from dev.qstash import DeadLetter, Delivery
 from dev.qstash.letter import read_letter
+from lib.qstash.account import MOST as MOST_COUNTED
+from lib.qstash.account import Account
 from lib.qstash.dead_letters import MOST
 from lib.qstash.message import Start, encode
+from lib.settings import QueueSettings
 from schedule import main
 from tests.qstash.conftest import TOKEN, Stand
 
@@ -30,14 +33,18 @@ type Schedule = Callable[..., Awaitable[tuple[int, str, str]]]
 
 
 @pytest.fixture
-def schedule(stand: Stand, capsys: pytest.CaptureFixture[str]) -> Schedule:
-    """Run schedule.py's commands in this process; what they say holds no secret."""
-    environ = {
+def environ(stand: Stand) -> dict[str, str]:
+    return {
         "QSTASH_URL": stand.url,
         "QSTASH_TOKEN": TOKEN,
         "APP_URL": APP,
         "VERCEL_AUTOMATION_BYPASS_SECRET": BYPASS,
     }
+
+
+@pytest.fixture
+def schedule(environ: dict[str, str], capsys: pytest.CaptureFixture[str]) -> Schedule:
+    """Run schedule.py's commands in this process; what they say holds no secret."""
 
     async def run(*arguments: str) -> tuple[int, str, str]:
         code = await asyncio.to_thread(main, list(arguments), environ)
@@ -150,3 +157,21 @@ async def test_what_is_not_ours_is_not_touched(stand: Stand, schedule: Schedule,
 async def test_empty_dlq_is_no_trouble(schedule: Schedule):
     assert await schedule("dlq") == (0, "0 dead letters\n", "")
     assert await schedule("dlq-retry") == (0, "0 dead letters sent again\n", "")
+
+
+@pytest.mark.parametrize(
+    ("pages", "reports", "counted"),
+    [(0, 0, 0), (2, 1, 3), (0, 1, 1), (MOST_COUNTED - 1, 3, MOST_COUNTED), (101, 1, MOST_COUNTED)],
+)
+async def test_status_counts_what_the_command_lists_up_to_a_bound(
+    stand: Stand, environ: dict[str, str], pages: int, reports: int, counted: int
+):
+    for url in OTHERS:
+        bury(stand, url)
+    for _ in range(pages):
+        bury(stand, body=b"\xff")
+    for _ in range(reports):
+        bury(stand, FAILED, REPORT)
+    account = Account(QueueSettings.load(environ), seconds=50)
+    assert await account.dead_letters() == counted
+    await account.close()
