@@ -18,6 +18,7 @@ OUTSIDE: tuple[Check[Patient], ...] = (
     Check("settings", settings),
     Check("keys", queue.keys, remedy=TOKEN),
     Check("schedule", queue.schedule, after=("keys",), remedy=TOKEN),
+    Check("dead letters", queue.given_up, after=("keys",), remedy=TOKEN),
     Check("function", deployment.function, remedy="vercel deploy --prod; see APP_URL"),
     Check("signature", deployment.signature, after=("keys", "function")),
     Check("redis", cache.redis),

@@ -1,9 +1,10 @@
-"""QStash: the token, the signing keys, the schedule."""
+"""QStash: the token, the signing keys, the schedule, what it gave up."""
 
 import asyncio
 
-from lib.doctor.finding import Verdict, ok, wrong
+from lib.doctor.finding import Verdict, look, ok, wrong
 from lib.doctor.patient import Patient
+from lib.qstash.dead_letters import MOST, dead_letters
 from lib.qstash.keys import signing_keys
 from lib.qstash.schedule import EVERY_TWO_HOURS, Schedule, differences, wanted
 from lib.qstash.timetable import timetable
@@ -48,3 +49,16 @@ async def schedule(patient: Patient) -> Verdict:
 def _found(settings: QueueSettings) -> Schedule | None:
     with timetable(settings.url, settings.token, settings.bypass) as qstash:
         return qstash.find()
+
+
+async def given_up(patient: Patient) -> Verdict:
+    """Count the messages of ours that QStash gave up on, and still keeps."""
+    async with dead_letters(QueueSettings.load(patient.environ)) as dead:
+        found = await dead.count(MOST)
+    if found:
+        number = f"{MOST} or more" if found == MOST else str(found)
+        return look(
+            f"{number} of our messages were given up: what they left undone, the next run does",
+            "python schedule.py dlq, which shows what was answered; then dlq-drop, or dlq-retry",
+        )
+    return ok("there are none of ours")

@@ -68,7 +68,7 @@ async def healthy(
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def deployment(postgres: Postgres, healthy: tuple[Stack, str]) -> AsyncIterator[Deployment]:
-    """A copy of the healthy one, whose schedule and cache are as they should be."""
+    """A copy of the healthy one, whose schedule, cache and dead letters are as they should be."""
     stack, original = healthy
     name = f"doctor_{uuid4().hex}"
     owner = await connect(await postgres.create(name, original))
@@ -76,5 +76,6 @@ async def deployment(postgres: Postgres, healthy: tuple[Stack, str]) -> AsyncIte
     yield Deployment(stack, postgres, name, owner, environ)
     await owner.close()
     await postgres.drop(name)
+    stack.broker.dead_letters.clear()
     stack.broker.on_publish = stack.upstash.on_request = None
     await asyncio.to_thread(registration, stack.environ, EVERY_TWO_HOURS)

@@ -12,6 +12,7 @@ from lib.commands.doctor import doctor
 from lib.commands.timetable import pause, remove
 from lib.doctor.finding import State
 from tests.doctor.conftest import Deployment
+from tests.given_up import bury
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -309,6 +310,46 @@ async def test_fault_is_named_with_what_to_type_and_nothing_besides(
 
 
 async def test_healthy_deployment_has_nothing_wrong_or_to_look_at(deployment: Deployment):
+    found = await deployment.examined()
+    assert {finding.state for finding in found.values()} == {State.OK}, found
+
+
+def buried(*paths: str) -> Break:
+    """Let QStash have given messages up that were on their way to these URLs."""
+
+    async def broken(deployment: Deployment) -> None:
+        for path in paths:
+            url = path if "://" in path else deployment.environ["APP_URL"] + path
+            bury(deployment.stack.broker, url)
+
+    return broken
+
+
+PROCESS, FAILED = "/api/actions/batch-process", "/api/actions/batch-failed"
+
+
+@pytest.mark.parametrize(
+    ("broken", "said"),
+    [
+        pytest.param(buried(PROCESS), "1 of our", id="a page that was given up"),
+        pytest.param(buried(FAILED, PROCESS), "2 of our", id="also the report of one"),
+        pytest.param(buried(*[PROCESS] * 120), "120 of our", id="more than come in one answer"),
+    ],
+)
+async def test_dead_letters_are_counted_with_what_to_type_and_nothing_is_wrong(
+    deployment: Deployment, broken: Break, said: str
+):
+    await broken(deployment)
+    found = await deployment.examined()
+    odd = {name: one for name, one in found.items() if one.state is not State.OK}
+    assert set(odd) == {"dead letters"}
+    assert odd["dead letters"].state is State.LOOK
+    assert odd["dead letters"].said.startswith(said)
+    assert "schedule.py dlq" in odd["dead letters"].remedy
+
+
+async def test_dead_letters_of_others_are_none_of_ours(deployment: Deployment):
+    await buried(f"https://other.example{PROCESS}", "/api/something")(deployment)
     found = await deployment.examined()
     assert {finding.state for finding in found.values()} == {State.OK}, found
 

@@ -5,14 +5,14 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from dev.qstash import DeadLetter, Delivery
-from dev.qstash.letter import read_letter
+from dev.qstash import DeadLetter
 from lib.qstash.account import MOST as MOST_COUNTED
 from lib.qstash.account import Account
 from lib.qstash.dead_letters import MOST
 from lib.qstash.message import Start, encode
 from lib.settings import QueueSettings
 from schedule import main
+from tests import given_up
 from tests.qstash.conftest import TOKEN, Stand
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
@@ -63,11 +63,7 @@ def bury(
     answer: bytes = b'{"error":"unavailable"}',
 ) -> DeadLetter:
     """Let the stand-in have given a message up."""
-    headers = {"Upstash-Forward-x-vercel-protection-bypass": BYPASS}
-    message = stand.broker.ledger.write(read_letter(url, headers.items(), body))
-    sent = Delivery(message.message_id, url, body, (), 4, status, (), answer, None, 0.0, 0.0)
-    stand.broker.ledger.outbox.cancel(message)
-    return stand.broker.ledger.bury(message, sent)
+    return given_up.bury(stand.broker, url, body, status=status, answer=answer, bypass=BYPASS)
 
 
 async def test_dlq_lists_what_is_ours_and_what_it_was(stand: Stand, schedule: Schedule):
