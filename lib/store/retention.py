@@ -10,33 +10,32 @@ ROWS = 5000
 
 # A closed run counts no more users, so each is folded once.
 FOLD = """
-WITH closed AS MATERIALIZED (
-  SELECT id, absorbed
-  FROM embedding.runs
-  WHERE NOT folded AND finished_at IS NOT NULL
-  ORDER BY number
-  LIMIT $1::INTEGER
-  FOR UPDATE SKIP LOCKED
-),
-folded AS (
+WITH folded AS (
   UPDATE embedding.runs SET folded = true
-  FROM closed
-  WHERE runs.id = closed.id
-  RETURNING runs.pages_done, closed.absorbed
+  WHERE id = ANY (ARRAY(
+    SELECT id
+    FROM embedding.runs
+    WHERE NOT folded AND finished_at IS NOT NULL
+    ORDER BY number
+    LIMIT $1::INTEGER
+    FOR UPDATE SKIP LOCKED
+  ))
+  RETURNING id, pages_done, absorbed
 )
 INSERT INTO embedding.totals AS total (name, amount)
 SELECT name, sum(part.amount)
-FROM (
-  SELECT name, amount::FLOAT8 FROM embedding.run_counts JOIN closed ON closed.id = run_id
+FROM folded
+CROSS JOIN LATERAL (
+  SELECT name, amount::FLOAT8 FROM embedding.run_counts WHERE run_id = folded.id
   UNION ALL
-  SELECT name, amount FROM embedding.run_figures JOIN closed ON closed.id = run_id
+  SELECT name, amount FROM embedding.run_figures WHERE run_id = folded.id
   UNION ALL
-  SELECT 'failed pages', count(*) FROM embedding.failed_pages JOIN closed ON closed.id = run_id
+  SELECT 'failed pages', count(*) FROM embedding.failed_pages WHERE run_id = folded.id
   UNION ALL
-  SELECT 'pages', pages_done FROM folded
+  SELECT 'pages', pages_done
   UNION ALL
-  SELECT CASE WHEN absorbed THEN 'absorbed' ELSE 'finished' END, 1 FROM folded
-) AS part
+  SELECT CASE WHEN absorbed THEN 'absorbed' ELSE 'finished' END, 1
+) AS part (name, amount)
 GROUP BY name
 ORDER BY name
 ON CONFLICT (name) DO UPDATE SET amount = total.amount + excluded.amount
