@@ -34,6 +34,8 @@ BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
 CODE = [text for _, text in BLOCKS] + re.findall(r"(?<!`)`([^`\n]+)`(?!`)", TEXT)
 
 VERCELS_OWN = {"VERCEL_AUTOMATION_BYPASS_SECRET"}
+OTHERS = ("VERCEL_", "AWS_", "OTEL_")
+"""How variables begin that are read for us."""
 MUST_NOT_EXIST = {"pyproject.toml"}
 MADE_BY_THE_READER = {"interactions.csv", "items.csv", "item_ids.txt", "item_embeddings.npy"}
 
@@ -93,7 +95,7 @@ def test_env_example_names_every_variable_and_nothing_else():
 def test_readme_names_no_variable_that_nobody_reads():
     known = {variable.name for variable in VARIABLES} | {"DIRECT_URL", "ON_ERROR_STOP"}
     named = {word for text in CODE for word in re.findall(r"\b[A-Z]+(?:_[A-Z]+)+\b", text)}
-    assert {name for name in named - known if not name.startswith(("VERCEL_", "AWS_"))} == set()
+    assert {name for name in named - known if not name.startswith(OTHERS)} == set()
 
 
 # Commands and places

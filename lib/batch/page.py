@@ -8,7 +8,7 @@ from itertools import batched
 from uuid import UUID
 
 from lib.batch.mirror import mirror
-from lib.batch.phases import Figures, Phase, Watch, no_figures, phase, timed
+from lib.batch.phases import Attributes, Figures, Phase, Watch, no_figures, phase, timed
 from lib.batch.services import Services
 from lib.batch.users import process_batch_user_embeddings
 from lib.errors import Malformed, Unavailable
@@ -64,7 +64,11 @@ async def work_page(
     services.figures["retries"] += again
     services.figures["repeats"] += not members
     if not run.finished:
-        with timed(Watch(progress.seconds, services.figures, services.spans)):
+        attributes: Attributes = {"run": str(page.run), "page": page.page}
+        with (
+            services.spans("page", attributes=attributes),
+            timed(Watch(progress.seconds, services.figures, services.spans)),
+        ):
             await _work(services, page, members, stop_at, progress)
     return progress
 

@@ -2,13 +2,14 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Protocol
 
-type Spans = Callable[[str], AbstractContextManager[object]]
+type Attributes = Mapping[str, str | int]
 type Figures = defaultdict[str, float]
 
 
@@ -17,7 +18,15 @@ def no_figures() -> Figures:
     return defaultdict(float)
 
 
-def no_span(_: str) -> AbstractContextManager[object]:
+class Spans(Protocol):
+    """Opens a span of a trace, inside the one that is open."""
+
+    def __call__(
+        self, name: str, /, *, attributes: Attributes | None = None
+    ) -> AbstractContextManager[object]: ...
+
+
+def no_span(_: str, /, *, attributes: Attributes | None = None) -> AbstractContextManager[object]:  # noqa: ARG001  # as Spans has it
     """Open nothing: nobody traces."""
     return nullcontext()
 

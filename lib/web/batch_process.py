@@ -24,14 +24,15 @@ from lib.web.answer import answered, done, not_found, note, unavailable
 from lib.web.deadline import stop_at
 from lib.web.door import Door
 from lib.web.report import page_report, plan_report, snapshot_report
-from lib.web.trace import spans
+from lib.web.trace import tracing
 
 PATH = "/api/actions/batch-process"
 
 
 def routes(environ: Environ) -> Sequence[Route]:
     """Return the function's routes; raise SettingError."""
-    services = replace(Services.load(environ), spans=spans(environ))
+    traced = tracing(environ)
+    services = replace(Services.load(environ), spans=traced.spans)
     door = Door(destination(app_url(environ)), SigningKeys.load(environ))
     allowed = dev_trigger_allowed(environ)
     half_life = load_blend().popularity_days
@@ -51,7 +52,10 @@ def routes(environ: Environ) -> Sequence[Route]:
                 await count_popularity(services.database, half_life, services.runs.overlap)
                 await tidy_up(services.database)
             case Page():
-                progress = await work_page(services, message, until, again=again)
+                try:
+                    progress = await work_page(services, message, until, again=again)
+                finally:
+                    await traced.flush()
                 report = page_report(message.page, progress)
                 users, phases = len(progress.results), progress.seconds
                 copied = await _refresh(services, progress, until)
