@@ -71,7 +71,9 @@ async def measure(server: Postgres, users: int) -> list[float]:
         await connection.execute(statement)
     await connection.execute("VACUUM ANALYZE")
     await connection.close()
-    services = Services(Database(DatabaseSettings(url, pooled=True)), Account(NOWHERE), None)
+    services = Services(
+        Database(DatabaseSettings(url, pooled=True)), Account(NOWHERE), None, arms={}
+    )
     took = []
     for _ in range(TIMES + 1):
         begun = time.perf_counter()

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from lib.errors import Unavailable
 from lib.qstash.account import Account
 from lib.status import keyspace
+from lib.status.arms import Names, arm
 from lib.status.histogram import Histogram
 from lib.status.services import Services
 from lib.status.status import (
@@ -36,6 +37,8 @@ SHOWN = 20
 OUTCOMES = tuple(Outcomes.__dataclass_fields__)
 PHASES = tuple(Phases.__dataclass_fields__)
 
+MADE = "vectors "
+
 type Amounts = Mapping[str, float]
 
 
@@ -58,7 +61,7 @@ async def look(services: Services) -> Status:
     queue, counted = await asking
     return Status(
         at=waiting.at,
-        runs=tuple(map(_run, runs)),
+        runs=tuple(_run(row, services.arms) for row in runs),
         totals=_totals(totals),
         backlog=Backlog(waiting.due, waiting.failing, COUNTED),
         failures=tuple(Failure(one.kind, one.users, one.latest, one.example) for one in failures),
@@ -80,7 +83,7 @@ async def _ask(account: Account) -> Queue:
     return Queue(None, Schedule(found.cron, found.paused, found.last, found.next), dead)
 
 
-def _run(row: RunRow) -> RunStatus:
+def _run(row: RunRow, names: Names) -> RunStatus:
     amounts = row.amounts
     age = _histogram(amounts, "age", AGE_BOUNDS)
     return RunStatus(
@@ -96,7 +99,7 @@ def _run(row: RunRow) -> RunStatus:
         pages=row.pages,
         work=_work(amounts, row.pages_done),
         freshness=Freshness(_whole(amounts, "surveyed"), age.count, age),
-        arms=_arms(amounts),
+        arms=_arms(amounts, names),
     )
 
 
@@ -125,9 +128,9 @@ def _work(amounts: Amounts, pages: int) -> Work:
     )
 
 
-def _arms(amounts: Amounts) -> tuple[Arm, ...]:
-    made = {name.removeprefix("vectors "): n for name, n in amounts.items() if "vectors " in name}
-    return tuple(Arm(label, round(vectors)) for label, vectors in sorted(made.items()))
+def _arms(amounts: Amounts, names: Names) -> tuple[Arm, ...]:
+    made = {name.removeprefix(MADE): n for name, n in amounts.items() if name.startswith(MADE)}
+    return tuple(arm(label, round(vectors), names) for label, vectors in sorted(made.items()))
 
 
 def _histogram(amounts: Amounts, name: str, bounds: tuple[float, ...]) -> Histogram:

@@ -5,7 +5,14 @@ from typing import Self
 
 from lib.cache import Cache
 from lib.qstash.account import Account
-from lib.settings import CacheSettings, DatabaseSettings, Environ, QueueSettings
+from lib.settings import (
+    CacheSettings,
+    DatabaseSettings,
+    Environ,
+    QueueSettings,
+    VectorSettings,
+)
+from lib.status.arms import Names, names
 from lib.store.database import Database
 
 
@@ -13,12 +20,13 @@ from lib.store.database import Database
 class Services:
     """Made once a process, from the environment; connects to nothing before it is used.
 
-    `cache` is None with CacheMode.OFF.
+    `cache` is None with CacheMode.OFF. `arms`: what those of the experiment are called.
     """
 
     database: Database
     account: Account
     cache: Cache | None
+    arms: Names
 
     @classmethod
     def load(cls, environ: Environ) -> Self:
@@ -28,6 +36,7 @@ class Services:
             Database(DatabaseSettings.load(environ)),
             Account(QueueSettings.load(environ)),
             Cache(redis) if redis else None,
+            names(VectorSettings.load(environ)),
         )
 
     async def close(self) -> None:

@@ -42,13 +42,17 @@ class Phases:
 
 @dataclass(frozen=True)
 class Arm:
-    """How many vectors were made that are stored as of this `model_version`, which has the scheme.
+    """How many vectors were made that are stored as of this `model_version`.
 
-    Without an experiment there is one, and more while a scheme or a mean changes.
+    Without an experiment there is one, and more while a scheme or a mean changes. `scheme`: that
+    made them, as `name@version`. `name`: of the arm, as EMBEDDING_EXPERIMENT has it; None where no
+    arm of the experiment under way makes such vectors.
     """
 
     model_version: str
     vectors: int
+    scheme: str
+    name: str | None
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """The status as Prometheus reads it. All comes from the tables: it outlives every instance."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from itertools import accumulate
 
@@ -76,8 +76,15 @@ def _runs(status: Status) -> Iterator[Metric]:
     last = status.last_finished
     if last:
         yield _gauge("last_run_seconds", "What the last finished run took.", last.seconds)
-        made = {arm.model_version: arm.vectors for arm in last.arms}
-        yield _gauges("last_run_vectors", "Vectors it made.", "model_version", made)
+        yield _arms(last)
+
+
+def _arms(run: RunStatus) -> Metric:
+    labels = ["model_version", "scheme", "arm"]
+    made = _labelled_gauge("last_run_vectors", "Vectors it made.", labels)
+    for arm in run.arms:
+        made.add_metric([arm.model_version, arm.scheme, arm.name or ""], arm.vectors)
+    return made
 
 
 def _newest(status: Status, run: RunStatus) -> Iterator[Metric]:
@@ -131,8 +138,12 @@ def _gauge(name: str, said: str, value: float) -> Metric:
     return GaugeMetricFamily(PREFIX + name, said, value=value)
 
 
+def _labelled_gauge(name: str, said: str, labels: Sequence[str]) -> GaugeMetricFamily:
+    return GaugeMetricFamily(PREFIX + name, said, labels=labels)
+
+
 def _gauges(name: str, said: str, label: str, values: Mapping[str, float]) -> Metric:
-    family = GaugeMetricFamily(PREFIX + name, said, labels=[label])
+    family = _labelled_gauge(name, said, [label])
     for value, amount in values.items():
         family.add_metric([value], amount)
     return family

@@ -61,7 +61,7 @@ def test_every_metric_is_documented(path: Path):
     counters |= {"failed_pages", "unknown_actions", "unusable_posts"}
     counters |= {"redis_keyspace_hits", "redis_keyspace_misses"}
     source = path.read_text()
-    gauges = set(re.findall(r'_gauges?\(\s*"(\w+)"', source))
+    gauges = set(re.findall(r'_(?:gauges?|labelled_gauge)\(\s*"(\w+)"', source))
     wanted = {f"user_embeddings_{name}_total" for name in counters}
     wanted |= {f"user_embeddings_{name}" for name in gauges | {"drift_ratio"}}
     assert {name for name, *_ in table("metrics")} == wanted

@@ -15,7 +15,7 @@ from dev.stack import ADMIN_TOKEN, API_TOKEN, ROOT, Stack
 from lib.commands.status import link
 from lib.store.vectors import SAMPLE
 from tests.conftest import Start, trigger
-from tests.scene import age_runs, build
+from tests.scene import MODEL, age_runs, build
 
 USERS = 60
 
@@ -73,7 +73,14 @@ async def test_status_and_metrics_say_what_the_tables_hold(start: Start, connect
     assert newest["work"]["drift"]["counts"][0] > 0
     assert sum(newest["work"]["drift"]["counts"][1:]) == 0
     assert all(newest["work"]["phases"][name] > 0 for name in ("read", "aggregate", "write"))
-    assert newest["arms"] == [{"model_version": "all-MiniLM-L6-v2", "vectors": vectors}]
+    assert newest["arms"] == [
+        {
+            "model_version": "all-MiniLM-L6-v2",
+            "vectors": vectors,
+            "scheme": "baseline@1",
+            "name": None,
+        }
+    ]
     assert said["totals"]["work"]["outcomes"]["processed"] == 2 * vectors
     assert said["totals"]["finished"] == 2
 
@@ -94,6 +101,27 @@ async def test_status_and_metrics_say_what_the_tables_hold(start: Start, connect
         conditional = {"user_embeddings_last_tick_timestamp_seconds"}
         assert named
         assert named - scraped <= conditional, expression
+
+
+async def test_arms_are_named_as_the_experiment_names_them(start: Start, connection: Connection):
+    """Those of a run, with the vectors that each of them made; and in the metrics."""
+    stack = await start({"EMBEDDING_EXPERIMENT": "one:baseline=1,decay=1"})
+    await build(connection, users=USERS)
+    await run(stack, connection)
+    stored = dict(
+        await connection.fetch("SELECT model_version, count(*) FROM user_embeddings GROUP BY 1")
+    )
+    [said] = (await status(stack))["runs"]
+    named = {(arm["name"], arm["scheme"]): arm["vectors"] for arm in said["arms"]}
+    decayed = f"{MODEL}/decay@1"
+    assert named == {
+        ("baseline", "baseline@1"): stored[MODEL],
+        ("decay", "decay@1"): stored[decayed],
+    }
+    found = samples((await ask(stack, "/api/metrics")).text)
+    made = "user_embeddings_last_run_vectors"
+    assert found[made, "baseline", MODEL, "baseline@1"] == stored[MODEL]
+    assert found[made, "decay", decayed, "decay@1"] == stored[decayed]
 
 
 def faults(text: str) -> Iterator[str]:
