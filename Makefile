@@ -84,7 +84,7 @@ bench-recommend: $(VENV)/installed  ## how many of the nearest posts are found, 
 bench-similar: $(VENV)/installed  ## similar users: one by one, by the indexed copy, and what an index costs; 3 minutes
 	@$(RUN) -m bench.similar
 
-bench-status: $(VENV)/installed  ## how long a look at the status takes beside 1,000,000 vectors; 3 minutes
+bench-status: $(VENV)/installed  ## how long the status page takes beside 1,000,000 vectors; 3 minutes
 	@$(RUN) -m bench.status
 
 sizing: $(VENV)/installed  ## what a run takes and costs, by its size

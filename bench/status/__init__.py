@@ -1,1 +1,1 @@
-"""What a look at the status costs with a million users."""
+"""What the status page costs with a million users."""

@@ -32,7 +32,8 @@ def status_page(status: Status, query: Mapping[str, str]) -> Document:
         newest=newest,
         last=status.last_finished,
         left=_left(running),
-        hit_rate=_hit_rate(status),
+        own_rate=_rate(status.totals.hits, status.totals.misses + status.totals.troubles),
+        every_rate=_rate(status.keyspace.hits, status.keyspace.misses),
         charts=tuple(_charts(status)),
         every=RUNNING_SECONDS if running else RESTING_SECONDS,
         query=query,
@@ -46,10 +47,10 @@ def _left(run: RunStatus | None) -> float | None:
     return run.users_left / run.users_per_second
 
 
-def _hit_rate(status: Status) -> float | None:
-    totals = status.totals
-    asked = totals.hits + totals.misses + totals.troubles
-    return totals.hits / asked if asked else None
+def _rate(hits: int | None, misses: int | None) -> float | None:
+    """Return the share of hits; None where nothing was asked, or nobody tells."""
+    asked = (hits or 0) + (misses or 0)
+    return (hits or 0) / asked if asked else None
 
 
 def _charts(status: Status) -> Iterator[Chart]:

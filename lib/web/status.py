@@ -26,7 +26,7 @@ METRICS = "/api/metrics"
 def routes(environ: Environ) -> Sequence[Route]:
     """Return the function's routes; raise SettingError."""
     services, tokens = Services.load(environ), Tokens.load(environ)
-    readers = replace(Readers.load(environ), database=services.database)
+    readers = replace(Readers.load(environ), database=services.database, cache=services.cache)
     recent = Recent(services)
     door, visitors = Bearer(tokens.api + tokens.admin), Visitors(tokens)
 

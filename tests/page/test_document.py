@@ -12,7 +12,7 @@ import pytest
 from lib.page.document import render
 from lib.page.status_page import status_page
 from lib.page.user_page import missing_page
-from lib.status.status import Arm, FailedPage, Failure, Queue, Status
+from lib.status.status import Arm, FailedPage, Failure, Keyspace, Queue, Status
 from tests.status.healthy import AT, HEALTHY
 
 MARKUP = """<script>alert(1)</script><b title="x">' & "</b>"""
@@ -36,13 +36,14 @@ class Tags(HTMLParser):
 
 def spoilt() -> Status:
     """A status all of whose words are markup."""
-    run = replace(HEALTHY.runs[0], arms=(Arm(MARKUP, 1),))
+    run = replace(HEALTHY.runs[0], arms=(Arm(MARKUP, 1, MARKUP, MARKUP),))
     return replace(
         HEALTHY,
         runs=(run, *HEALTHY.runs[1:]),
         failures=(Failure(MARKUP, 3, AT, MARKUP),),
         failed_pages=(FailedPage(3, 1, None, AT),),
         queue=Queue(MARKUP, None, None),
+        keyspace=Keyspace(MARKUP, None, None),
     )
 
 

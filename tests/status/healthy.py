@@ -10,6 +10,7 @@ from lib.status.status import (
     Arm,
     Backlog,
     Freshness,
+    Keyspace,
     Outcomes,
     Phases,
     Queue,
@@ -55,7 +56,7 @@ def run(number: int, ago: timedelta, **changes: Any) -> RunStatus:
         pages=2,
         work=work(),
         freshness=Freshness(1000, 910, Histogram((3600.0, 7200.0), (10, 900, 0), 6e6)),
-        arms=(Arm("all-MiniLM-L6-v2", 900),),
+        arms=(Arm("all-MiniLM-L6-v2", 900, "baseline@1", None),),
     )
     return replace(found, **changes)
 
@@ -74,4 +75,5 @@ HEALTHY = Status(
         Schedule("0 */2 * * *", paused=False, last=AT - HALF_AN_HOUR, next=AT + TICK),
         dead_letters=0,
     ),
+    keyspace=Keyspace(None, 900, 100),
 )
