@@ -4,15 +4,13 @@ import sys
 import time
 
 from lib.settings import Environ, Tokens, app_url
-from lib.status.link import LONGEST, sign
-
-PATH = "/api/status"
+from lib.status.link import LONGEST, PAGES, sign
 
 
 def link(environ: Environ) -> int:
-    """Print a link to the status page that is good for an hour."""
+    """Print a link to the status page, and those below it, that is good for an hour."""
     expires = int(time.time()) + LONGEST
-    signature = sign(PATH, expires, Tokens.load(environ).admin[0])
-    print(f"{app_url(environ)}{PATH}?expires={expires}&signature={signature}")
+    signature = sign(PAGES, expires, Tokens.load(environ).admin[0])
+    print(f"{app_url(environ)}{PAGES}?expires={expires}&signature={signature}")
     print(f"the link is good for {LONGEST // 60} minutes", file=sys.stderr)
     return 0

@@ -4,6 +4,9 @@ import hashlib
 import hmac
 from collections.abc import Sequence
 
+PAGES = "/api/status"
+"""What a link is signed for: this page, and those below it."""
+
 LONGEST = 3600
 """Seconds that a link may be good for."""
 

@@ -10,12 +10,13 @@ from starlette.routing import Route
 
 from lib.errors import Missing
 from lib.recommend.services import Readers
+from lib.status.link import PAGES
 from lib.web.answer import answered
 from lib.web.fields import as_id, id_in_path, only
 from lib.web.visitor import LINK_FIELDS, Visitors
 
-USERS = "/api/status/users"
-USER = "/api/status/users/{id}"
+USERS = f"{PAGES}/users"
+USER = f"{USERS}/{{id}}"
 
 
 def routes(readers: Readers, visitors: Visitors) -> Sequence[Route]:

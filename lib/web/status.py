@@ -10,6 +10,7 @@ from starlette.routing import Route
 
 from lib.recommend.services import Readers
 from lib.settings import Environ, Tokens
+from lib.status.link import PAGES
 from lib.status.recent import Recent
 from lib.status.services import Services
 from lib.status.status import RunStatus, Status
@@ -19,7 +20,6 @@ from lib.web.bearer import Bearer
 from lib.web.fields import only, prefers_json
 from lib.web.visitor import LINK_FIELDS, Visitors
 
-STATUS = "/api/status"
 METRICS = "/api/metrics"
 
 
@@ -50,7 +50,7 @@ def routes(environ: Environ) -> Sequence[Route]:
         return Response(text, headers={"Content-Type": CONTENT_TYPE})
 
     return [
-        Route(STATUS, answered(status), methods=["GET"]),
+        Route(PAGES, answered(status), methods=["GET"]),
         Route(METRICS, answered(metrics), methods=["GET"]),
         *portrait.routes(readers, visitors),
     ]

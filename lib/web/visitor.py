@@ -7,11 +7,8 @@ from dataclasses import dataclass
 from starlette.requests import Request
 
 from lib.settings import Tokens
-from lib.status.link import opens
+from lib.status.link import PAGES, opens
 from lib.web.bearer import Bearer
-
-PAGES = "/api/status"
-"""What a link is signed for: this page, and those below it."""
 
 LINK_FIELDS = ("expires", "signature")
 

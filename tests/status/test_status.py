@@ -178,7 +178,14 @@ async def test_status_in_the_middle_of_a_run_says_how_far_it_is(
     assert list(faults(text)) == []
 
 
-@pytest.mark.parametrize("path", ["/api/status", "/api/metrics"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/api/status", "/api/metrics", "/api/status/users?id=nobody"),
+        "/api/status/users/00000000-0000-4000-8000-000000000000",
+        "/api/status/users/nobody?expires=4102444800&signature=0",
+    ],
+)
 @pytest.mark.parametrize("token", ["", "not-a-token"])
 async def test_stranger_learns_nothing(start: Start, path: str, token: str):
     stack = await start()

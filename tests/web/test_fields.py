@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from starlette.requests import Request
 
 from lib.errors import Invalid
-from lib.web.fields import as_time, fraction
+from lib.web.fields import as_time, fraction, prefers_json
 
 
 def _zone(offset: timedelta) -> timezone:
@@ -96,3 +96,25 @@ def test_every_time_is_read_as_python_writes_it(time: datetime):
 def test_what_rfc_3339_does_not_spell_is_no_time(text: object):
     with pytest.raises(Invalid):
         as_time("since", text)
+
+
+@pytest.mark.parametrize(
+    ("accept", "form"),
+    [
+        ("", "page"),
+        ("*/*", "page"),
+        ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", "page"),
+        ("application/json", "json"),
+        ("APPLICATION/JSON ; q=0.5", "json"),
+        ("application/json, text/plain, */*", "json"),
+        ("text/html, application/json", "page"),
+        ("text/html;q=0.5, application/json;q=0.6", "json"),
+        ("application/json;q=0", "page"),
+        ("application/json;q=nan", "json"),
+        (",;,", "page"),
+    ],
+)
+def test_json_comes_where_it_is_wanted_more_than_a_page(accept: str, form: str):
+    headers = [(b"accept", accept.encode())]
+    wanted = prefers_json(Request({"type": "http", "headers": headers}))
+    assert wanted is (form == "json")
