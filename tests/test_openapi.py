@@ -28,6 +28,7 @@ ENVIRON = {
     "UPSTASH_REDIS_REST_URL": "http://127.0.0.1:1",
     "UPSTASH_REDIS_REST_TOKEN": "token",
     "QSTASH_TOKEN": "token",
+    "APP_URL": "https://app.example",
     "API_TOKEN": "reads",
     "ADMIN_TOKEN": "erases",
 }
