@@ -1,3 +1,4 @@
+import asyncio
 from datetime import timedelta
 from uuid import UUID, uuid4
 
@@ -6,6 +7,7 @@ import pytest
 
 from lib.store import figures, overview, retention
 from lib.store.results import Outcome, Result, close_users
+from tests.scene import connect
 from tests.store.conftest import write_run
 
 A, B = UUID(int=1), UUID(int=2)
@@ -70,6 +72,18 @@ async def test_newest_run_and_open_runs_stay_however_old(connection: asyncpg.Con
     )
     await retention.fold_runs(connection)
     assert await connection.fetchval("SELECT count(*) FROM embedding.runs WHERE NOT folded") == 1
+
+
+async def test_ticks_that_fold_at_once_count_each_run_once(own: asyncpg.Connection, owner_url: str):
+    for _ in range(20):
+        await finished_run(own, timedelta())
+    ticks = [await connect(owner_url) for _ in range(4)]
+    await asyncio.gather(*map(retention.fold_runs, ticks))
+    assert await own.fetchval("SELECT count(*) FROM embedding.runs WHERE NOT folded") == 0
+    found = await overview.read_totals(own)
+    assert (found["finished"], found["pages"], found["processed"]) == (20, 20, 20)
+    for tick in ticks:
+        await tick.close()
 
 
 async def test_pruning_takes_so_many_rows_at_a_time_and_only_what_is_over(
