@@ -75,7 +75,7 @@ async def look(services: Services) -> Status:
 
 async def _ask(account: Account) -> Queue:
     try:
-        found, dead = await account.ticking(), await account.dead_letters()
+        found, dead = await asyncio.gather(account.ticking(), account.dead_letters())
     except Unavailable as trouble:
         return Queue(str(trouble), None, None)
     if found is None:
