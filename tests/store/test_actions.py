@@ -252,7 +252,7 @@ async def test_log_as_of_a_moment_is_what_was_read_then(
     users = [UUID(int=random.getrandbits(128)) for _ in range(5)]
     now = await connection.fetchval("SELECT clock_timestamp()")
     rows = [row for row in made_up(random, users, now) if row[3] < now]
-    at_the_edge = now - LOOKBACK + timedelta(milliseconds=200)
+    at_the_edge = now - LOOKBACK + timedelta(milliseconds=1500)
     rows.append((users[0], UUID(int=9), "share_post", at_the_edge))
     await write(connection, rows)
     then = [
