@@ -1,7 +1,7 @@
 """Real servers for the whole session; a database, a cache and a stack of its own for each test."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,9 @@ from valkey.asyncio import Valkey as Redis
 from dev.pooler import Pooler
 from dev.postgres import Postgres
 from dev.proxy import Proxy
-from dev.s3 import S3, moto
-from dev.stack import LOGIN, SQL, Stack, running
+from dev.qstash.broker import DEV_CURRENT_KEY, DEV_NEXT_KEY, DEV_TOKEN
+from dev.s3 import KEYS, S3, moto
+from dev.stack import ADMIN_TOKEN, API_TOKEN, LOGIN, REDIS_TOKEN, SQL, Stack, running
 from dev.valkey import Valkey
 from lib.qstash.queue import Queue
 from lib.settings import QueueSettings
@@ -183,6 +184,9 @@ async def s3(moto_url: str) -> AsyncIterator[S3]:
     """An empty bucket, which functions find by `s3.environ`."""
     async with S3.running(moto_url) as door:
         yield door
+        for key, body in door.objects().items():
+            if key.endswith(".json"):
+                assert_hidden(key.encode() + body, CANARIES)
 
 
 SECRETS = (
@@ -196,6 +200,18 @@ SECRETS = (
 )
 BYPASS_SECRET = "canary-bypass-41c7"
 DATABASE_PASSWORD = "canary-password-9e02"
+CANARIES = {
+    "QSTASH_TOKEN": DEV_TOKEN,
+    "QSTASH_CURRENT_SIGNING_KEY": DEV_CURRENT_KEY,
+    "QSTASH_NEXT_SIGNING_KEY": DEV_NEXT_KEY,
+    "UPSTASH_REDIS_REST_TOKEN": REDIS_TOKEN,
+    "API_TOKEN": API_TOKEN,
+    "ADMIN_TOKEN": ADMIN_TOKEN,
+    "VERCEL_AUTOMATION_BYPASS_SECRET": BYPASS_SECRET,
+    "DATABASE_URL": DATABASE_PASSWORD,
+    "AWS_SECRET_ACCESS_KEY": KEYS["AWS_SECRET_ACCESS_KEY"],
+}
+"""What the stack starts with, and what must be in nothing that anything writes."""
 
 type Start = Callable[..., Awaitable[Stack]]
 
@@ -235,9 +251,13 @@ def assert_no_secret_shown(stack: Stack) -> None:
     answers = [delivery.response_body for delivery in stack.broker.deliveries]
     dead = [letter.delivery.response_body for letter in stack.broker.dead_letters]
     shown = b"\n".join([logs, *stack.functions.answers, *answers, *dead])
-    for name in SECRETS:
-        assert stack.environ[name].encode() not in shown, f"{name} shows"
-    assert DATABASE_PASSWORD.encode() not in shown, "the database's password shows"
+    assert_hidden(shown, CANARIES | {name: stack.environ[name] for name in SECRETS})
+
+
+def assert_hidden(shown: bytes, secrets: Mapping[str, str]) -> None:
+    """Hold that nothing that was written shows a secret; `secrets` by what they are called."""
+    for name, secret in secrets.items():
+        assert secret.encode() not in shown, f"{name} shows"
 
 
 async def trigger(stack: Stack) -> str:

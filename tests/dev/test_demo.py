@@ -36,6 +36,7 @@ from dev.valkey import Valkey
 from dev.world import Action, Post, World, invent
 from lib.cache import TTL_SECONDS, key
 from lib.settings import VectorSettings
+from tests.conftest import CANARIES, assert_hidden
 from tests.dev.test_judge import axis
 
 RECORDED = ROOT.parent / "shared" / "data" / "quantum_se"
@@ -83,8 +84,11 @@ def console() -> Console:
 
 
 def said(console: Console) -> str:
+    """Return what the demo has said, which is no secret of what it ran."""
     assert isinstance(console.file, io.StringIO)
-    return console.file.getvalue()
+    text = console.file.getvalue()
+    assert_hidden(text.encode(), CANARIES)
+    return text
 
 
 def part(text: str, title: str) -> list[str]:

@@ -40,6 +40,7 @@ from evaluation.split import DAY, at_time, midnight
 from lib.blend import load_blend, write_blend
 from lib.embedding.ranking import Blend
 from lib.embedding.schemes import BASELINE, CENTRED, RECOMMENDED, WEIGHTS
+from tests.conftest import CANARIES, assert_hidden, with_password
 from tests.evaluation.folders import write_folder
 from tests.evaluation.small import TYPES, Row, dataset
 from tests.evaluation.test_live import ALL_THERE_IS
@@ -491,9 +492,11 @@ async def test_a_fit_on_a_live_platform_only_reads(
 ):
     await load(bare, invent(datetime.now(UTC), users=80), MODEL)
     before = await bare.fetchrow(ALL_THERE_IS)
-    done = run("--into", tmp_path, DATABASE_URL=reader_url)
+    done = run("--into", tmp_path, DATABASE_URL=with_password(reader_url))
     assert done.returncode == 0, done.stderr
-    text = " ".join((tmp_path / "RANKING.md").read_text().split())
+    page = (tmp_path / "RANKING.md").read_text()
+    assert_hidden((page + done.stdout + done.stderr).encode(), CANARIES)
+    text = " ".join(page.split())
     assert "from `a live platform`" in text
     assert "Read from a live database: all users who acted in the last 180 days" in text
     assert (tmp_path / "ranking.png").stat().st_size > 1000

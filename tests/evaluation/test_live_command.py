@@ -10,19 +10,24 @@ import pytest
 from dev.load import load
 from dev.stack import ROOT
 from dev.world import invent
+from tests.conftest import CANARIES, assert_hidden, with_password
 from tests.scene import MODEL, build
 
 
 def run(url: str, into: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(  # noqa: S603  # our own program
+    """Evaluate what is behind a URL whose password is in nothing that is said or written."""
+    done = subprocess.run(  # noqa: S603  # our own program
         [sys.executable, "-m", "evaluation.live", "--into", str(into)],
         cwd=ROOT,
-        env={**os.environ, "DATABASE_URL": url, "OPENBLAS_NUM_THREADS": "1"},
+        env={**os.environ, "DATABASE_URL": with_password(url), "OPENBLAS_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         timeout=150,
         check=False,
     )
+    written = [file.read_bytes() for file in into.rglob("*") if file.is_file()]
+    assert_hidden(b"".join([done.stdout.encode(), done.stderr.encode(), *written]), CANARIES)
+    return done
 
 
 @pytest.mark.timeout(180)
