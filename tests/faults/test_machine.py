@@ -133,6 +133,10 @@ class Machine(RuleBasedStateMachine):
     def deliver(self, place: int) -> None:
         self.do(self.world.deliver(place))
 
+    @rule(places=st.lists(place, min_size=2, max_size=4))
+    def deliver_at_once(self, places: list[int]) -> None:
+        self.do(self.world.deliver_at_once(places))
+
     @rule(place=place)
     def deliver_again(self, place: int) -> None:
         self.fault("repeated")
@@ -264,11 +268,12 @@ def world(
 def test_whatever_happens_in_whatever_order_the_promises_hold(
     runner: asyncio.Runner,
     world: World,
+    request: pytest.FixtureRequest,
     tally: Tally,
     long: bool,  # noqa: FBT001
 ):
-    """An example that fails is printed, and comes again with its seed."""
-    number = tally.seed()
+    """An example that fails is printed, and comes again with --hypothesis-seed."""
+    number = int(request.config.getoption("--hypothesis-seed") or tally.seed())
     made: Counter[str] = Counter()
     state = {"world": world, "runner": runner, "tally": tally, "made": made}
     machine = seed(number)(type("Seeded", (Machine,), state))

@@ -103,6 +103,14 @@ class World:
         if pending := self.stack.broker.pending():
             await self.stack.broker.deliver(pending[place % len(pending)].message_id)
 
+    async def deliver_at_once(self, places: Sequence[int]) -> None:
+        """Deliver several of the pending messages side by side."""
+        pending = self.stack.broker.pending()
+        chosen = dict.fromkeys(
+            pending[place % len(pending)].message_id for place in places if pending
+        )
+        await asyncio.gather(*map(self.stack.broker.deliver, chosen))
+
     async def deliver_again(self, place: int) -> None:
         """Deliver any message that ever was, early, late or once more."""
         if messages := self.stack.broker.messages[self.checks.first :]:
