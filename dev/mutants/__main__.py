@@ -14,7 +14,7 @@ from dev.mutants.table import MUTANTS
 from dev.stack import ROOT
 
 AT_ONCE = 2
-SECONDS = 180.0
+SECONDS = 600.0
 FAILED = 1
 """pytest's exit code where tests ran and some failed."""
 
@@ -47,8 +47,8 @@ def copy(folder: Path) -> Path:
     return folder
 
 
-async def test(folder: Path, *nodes: str) -> int:
-    """Run tests in a copy and return pytest's exit code; raise TimeoutError."""
+async def test(folder: Path, *arguments: str) -> int:
+    """Run pytest in a copy and return its exit code; raise TimeoutError."""
     pytest = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -58,7 +58,7 @@ async def test(folder: Path, *nodes: str) -> int:
         "no:cacheprovider",
         "-p",
         "no:randomly",
-        *nodes,
+        *arguments,
         cwd=folder,
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.DEVNULL,
@@ -77,7 +77,7 @@ async def judge(mutant: Mutant, copies: "asyncio.Queue[Path]") -> Fate:
     folder = await copies.get()
     before = mutant.apply(folder)
     try:
-        code = await test(folder, mutant.test)
+        code = await test(folder, *mutant.arguments)
     finally:
         (folder / mutant.file).write_text(before)
         copies.put_nowait(folder)

@@ -10,13 +10,23 @@ class NotThere(Exception):
 
 @dataclass(frozen=True)
 class Mutant:
-    """`test` is the node id that must fail once `before`, found once in `file`, is `after`."""
+    """`test` is the node id that must fail once `before`, found once in `file`, is `after`.
+
+    `seed`: what the test's dice then fall by, where it throws any.
+    """
 
     name: str
     file: str
     before: str
     after: str
     test: str
+    seed: int | None = None
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """What pytest is told to run the test."""
+        dice = () if self.seed is None else (f"--hypothesis-seed={self.seed}",)
+        return (*dice, self.test)
 
     def apply(self, root: Path) -> str:
         """Change the file below `root` and return what it held; raise NotThere."""

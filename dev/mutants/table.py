@@ -1,10 +1,18 @@
 """The faults: each takes away something that a promise hangs on."""
 
+from dataclasses import replace
+
 from dev.mutants.mutant import Mutant
 
 KILLS = "tests/test_kills.py::test_killed_at_an_outside_effect"
+MACHINE = (
+    "tests/faults/test_machine.py::"
+    "test_whatever_happens_in_whatever_order_the_promises_hold[tables]"
+)
+SEED = 1
+"""By which the machine comes upon each of FOUND within its examples."""
 
-MUTANTS = (
+ALONE = (
     # what is written, and when
     Mutant(
         "an older read may replace a newer one",
@@ -235,5 +243,25 @@ MUTANTS = (
         "return table.ALLOW_DEV_TRIGGER.load(environ)",
         "tests/settings/test_settings.py::"
         "test_dev_trigger_needs_to_be_asked_for_and_works_on_no_deployment",
+    ),
+)
+
+FOUND = (
+    "an older read may replace a newer one",
+    "users are struck off before the cache is written",
+    "the cache is not looked at after its write",
+    "windows do not overlap",
+    "a page with users left is answered 200",
+    "a page's message is named anew each time",
+)
+"""What the machine has to come upon as well, which knows of none."""
+
+BY_NAME = {mutant.name: mutant for mutant in ALONE}
+
+MUTANTS = (
+    *ALONE,
+    *(
+        replace(BY_NAME[name], name=f"{name}, which chance must find", test=MACHINE, seed=SEED)
+        for name in FOUND
     ),
 )
