@@ -123,24 +123,24 @@ class Machine(RuleBasedStateMachine):
 
     @rule(most=few)
     def tick(self, most: int) -> None:
-        self.do(self.world.tick(most))
+        self.do(self.world.mail.tick(most))
 
     @rule(most=few)
     def trigger(self, most: int) -> None:
-        self.do(self.world.trigger(most))
+        self.do(self.world.mail.trigger(most))
 
     @rule(place=place)
     def deliver(self, place: int) -> None:
-        self.do(self.world.deliver(place))
+        self.do(self.world.mail.deliver(place))
 
     @rule(places=st.lists(place, min_size=2, max_size=4))
     def deliver_at_once(self, places: list[int]) -> None:
-        self.do(self.world.deliver_at_once(places))
+        self.do(self.world.mail.deliver_at_once(places))
 
     @rule(place=place)
     def deliver_again(self, place: int) -> None:
         self.fault("repeated")
-        self.do(self.world.deliver_again(place))
+        self.do(self.world.mail.deliver_again(place))
 
     @rule(
         user=user,
@@ -155,7 +155,7 @@ class Machine(RuleBasedStateMachine):
         """Hold one delivery of a page until another is through, of later data."""
         self.fault("overtaken")
         self.do(self.world.platform.act(user, posts[0]))
-        self.do(self.world.overtake(held_at, member, meanwhile, posts[1:]))
+        self.do(self.world.mail.overtake(held_at, member, meanwhile, posts[1:]))
 
     @rule()
     def kill(self) -> None:

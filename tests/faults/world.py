@@ -1,8 +1,7 @@
 """The whole stack under a few users and posts, and what can be done with it."""
 
 import asyncio
-import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -13,22 +12,20 @@ from uuid import UUID, uuid4
 import httpx
 from valkey.asyncio import Valkey as Redis
 
-from dev import qstash
 from dev.postgres import Postgres
 from dev.proxy import Proxy
 from dev.stack import API_TOKEN, LOGIN, ROOT, Stack, running
 from dev.valkey import Valkey
 from schedule import main
 from tests.faults.checks import WINDOW, Checks
+from tests.faults.mail import Mail
 from tests.faults.platform import Platform
-from tests.faults.traps import ROUTE, Hold, Traps
+from tests.faults.traps import ROUTE, Traps
 from tests.promises import open_work
 from tests.scene import connect
 
 SETTINGS = {"PAGE_SIZE": "2", "PARALLEL_CHAINS": "2", "MIN_INTERACTIONS": "1"}
 TRIGGERS = ROOT / "db" / "triggers.sql"
-TWO_HOURS = 7200.0
-MEMBERS = "SELECT user_id FROM embedding.run_users WHERE run_id = $1 AND page = $2 ORDER BY user_id"
 TERMINATE = (
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
     " WHERE datname = current_database() AND usename = $1"
@@ -43,6 +40,7 @@ class World:
     platform: Platform
     traps: Traps
     checks: Checks
+    mail: Mail
 
     @classmethod
     @asynccontextmanager
@@ -64,7 +62,9 @@ class World:
             traps.set()
             checks = Checks(stack, traps, connection, redis, http)
             try:
-                yield cls(stack, Platform(connection, other), traps, checks)
+                platform = Platform(connection, other)
+                mail = Mail(stack.broker, platform, traps, checks)
+                yield cls(stack, platform, traps, checks, mail)
             finally:
                 await connection.close()
                 await other.close()
@@ -85,41 +85,10 @@ class World:
         await self.checks.redis.flushall()
         self.checks.begin()
 
-    async def tick(self, most: int) -> None:
-        """Let two hours pass, the schedule fire, and so many messages be delivered in order."""
-        if await self.platform.pass_time(TWO_HOURS):
-            self.checks.pass_time(TWO_HOURS)
-            self.stack.broker.clock.jump(TWO_HOURS)
-        await self.trigger(most)
-
-    async def trigger(self, most: int) -> None:
-        """Fire the schedule at once, and deliver so many messages in order."""
-        await self.stack.broker.tick("user-embeddings")
-        for _ in range(most):
-            await self.deliver(0)
-
-    async def deliver(self, place: int) -> None:
-        """Deliver one of the pending messages, in whatever order."""
-        if pending := self.stack.broker.pending():
-            await self.stack.broker.deliver(pending[place % len(pending)].message_id)
-
-    async def deliver_at_once(self, places: Sequence[int]) -> None:
-        """Deliver several of the pending messages side by side."""
-        pending = self.stack.broker.pending()
-        chosen = dict.fromkeys(
-            pending[place % len(pending)].message_id for place in places if pending
-        )
-        await asyncio.gather(*map(self.stack.broker.deliver, chosen))
-
-    async def deliver_again(self, place: int) -> None:
-        """Deliver any message that ever was, early, late or once more."""
-        if messages := self.stack.broker.messages[self.checks.first :]:
-            await self.stack.broker.deliver(messages[place % len(messages)].message_id)
-
     async def act_across_a_tick(self, user: UUID, post: UUID, most: int) -> None:
         """Act in a transaction that is committed once another run was planned."""
         await self.platform.act_uncommitted(user, post)
-        await self.trigger(most)
+        await self.mail.trigger(most)
         await self.platform.commit()
 
     async def log(self, user: UUID, post: UUID, days: int) -> None:
@@ -133,54 +102,6 @@ class World:
             headers={"Authorization": f"Bearer {API_TOKEN}"},
         )
         assert answer.status_code in {200, 503}, answer.text
-
-    async def overtake(
-        self, place: str, member: int, meanwhile: str, posts: Sequence[UUID]
-    ) -> None:
-        """Hold up a page's delivery, and deliver it again, to its end, after something happened.
-
-        To one of its users: they act on posts, are erased, or are deleted.
-        """
-        page = await self._page()
-        if page is None:
-            return
-        users = await self._members(page)
-        user = users[member % len(users)]
-        hold = self.traps.hold = Hold(place)
-        first = asyncio.create_task(self.stack.broker.deliver(page.message_id))
-        reached = asyncio.create_task(hold.reached.wait())
-        try:
-            await asyncio.wait({first, reached}, return_when=asyncio.FIRST_COMPLETED)
-            if meanwhile == "act":
-                for post in posts:
-                    await self.platform.act(user, post)
-            elif meanwhile == "erase":
-                await self.platform.erase(user)
-            else:
-                await self.platform.delete(user)
-            await self.stack.broker.deliver(page.message_id)
-            await self.checks.hold_order()
-        finally:
-            self.traps.hold = None
-            hold.over.set()
-            reached.cancel()
-            await first
-
-    async def _page(self) -> qstash.Message | None:
-        """Return a pending page that has users left; let runs begin until there is one."""
-        for _ in range(4):
-            for message in self.stack.broker.pending():
-                if await self._members(message):
-                    return message
-            await (self.deliver(0) if self.stack.broker.pending() else self.tick(1))
-        return None
-
-    async def _members(self, message: qstash.Message) -> list[UUID]:
-        body = json.loads(message.body or b"{}")
-        if "page" not in body:
-            return []
-        found = await self.platform.connection.fetch(MEMBERS, body["run"], body["page"])
-        return [row["user_id"] for row in found]
 
     async def terminate(self) -> None:
         await self.platform.connection.fetch(TERMINATE, LOGIN)
@@ -205,6 +126,6 @@ class World:
         await self.checks.hold_step()
         if not broker.dead_letters:
             assert await open_work(self.platform.connection) == (0, 0), "a chain broke"
-        await self.tick(1)
+        await self.mail.tick(1)
         await broker.drain()
         await self.checks.hold_step()
