@@ -12,13 +12,20 @@ from valkey.asyncio import Valkey as Redis
 
 from dev.stack import API_TOKEN, Stack
 from tests.faults.platform import USERS
-from tests.faults.traps import ROUTE, Traps
+from tests.faults.traps import FAILED, ROUTE, Traps
 from tests.promises import cosine, judge, open_work, rows
 from tests.scene import TYPES
 from tests.tally import Tally
 
 WINDOW = 600.0  # seconds for which QStash knows a deduplication id
 SAME = 0.999999
+DOORS = (
+    (ROUTE, "POST", ROUTE),
+    (FAILED, "POST", FAILED),
+    ("/api/users", "GET", f"/api/users/{USERS[0]}/embedding"),
+    ("/api/actions/log", "POST", "/api/actions/log"),
+)
+"""Functions, and what of them a stranger asks."""
 
 # A row that goes without the run takes its key with it at the next one.
 WORKED_ON = (
@@ -39,7 +46,8 @@ LAST_ACTIONS = (
 class Checks:
     """Looks at the stack and what it keeps; `seen`: when each row's vector was generated.
 
-    `first`, `first_delivery`: the example's first of the broker's; `checked`: deliveries held.
+    `first`: the example's first message of the broker's; `checked`: so many deliveries were held;
+    `steps`: so many steps were.
     """
 
     stack: Stack
@@ -50,14 +58,14 @@ class Checks:
     seen: dict[UUID, datetime] = field(default_factory=dict)
     first: int = 0
     checked: int = 0
-    reads: int = 0
+    steps: int = 0
 
     def begin(self) -> None:
         """Forget what was seen, and whatever there was before."""
         self.seen = {}
         self.first = len(self.stack.broker.messages)
         self.checked = len(self.stack.broker.deliveries)
-        self.reads = 0
+        self.steps = 0
 
     def pass_time(self, seconds: float) -> None:
         """Have seen everything so much earlier."""
@@ -117,24 +125,25 @@ class Checks:
         once, self.traps.once = self.traps.once, ""
         stored = await rows(self.connection)
         choice = sorted(stored) or USERS
-        user = choice[self.reads % len(choice)]
-        self.reads += 1
+        user = choice[self.steps % len(choice)]
         answer = await self.read(user)
         self.traps.once = once
         assert answer.status_code == (200 if user in stored else 404), answer.text
         if user in stored:
+            assert answer.json()["source"] == "postgres"
             assert cosine(answer.json()["embedding"], stored[user].embedding) >= SAME
 
     async def read(self, user: UUID) -> httpx.Response:
         url = f"{self.stack.app_url}/api/users/{user}/embedding"
         return await self.http.get(url, headers={"Authorization": f"Bearer {API_TOKEN}"})
 
-    async def hold_door(self) -> None:
-        """Hold P7: who has not signed is answered 401, and opens no connection."""
-        if self.stack.functions.pid(ROUTE) is None:
+    async def hold_doors(self) -> None:
+        """Hold P7: a stranger is answered 401, and opens no connection, at each door in turn."""
+        route, method, path = DOORS[self.steps % len(DOORS)]
+        if self.stack.functions.pid(route) is None:
             return
         before = self.traps.proxy.connections
-        answer = await self.http.post(self.stack.app_url + ROUTE, content=b"{}")
+        answer = await self.http.request(method, self.stack.app_url + path)
         assert answer.status_code == 401
         assert self.traps.proxy.connections == before
 
@@ -144,7 +153,8 @@ class Checks:
         await self.hold_bounds()
         await self.hold_answers()
         await self.hold_reads()
-        await self.hold_door()
+        await self.hold_doors()
+        self.steps += 1
 
     async def hold_convergence(self, tally: Tally) -> None:
         """Hold P1, in Postgres and in Redis; a key may be older than in a short test."""

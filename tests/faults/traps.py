@@ -8,6 +8,7 @@ from dev.proxy import LoseAnswer, Proxy
 from dev.stack import Stack
 
 ROUTE = "/api/actions/batch-process"
+FAILED = "/api/actions/batch-failed"
 SHORT = 0.2
 PATIENCE = 0.5  # seconds; a reader's is at an end
 BEYOND = 12.0  # seconds; so is a page's

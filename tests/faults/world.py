@@ -20,7 +20,7 @@ from schedule import main
 from tests.faults.checks import WINDOW, Checks
 from tests.faults.mail import Mail
 from tests.faults.platform import Platform
-from tests.faults.traps import ROUTE, Traps
+from tests.faults.traps import FAILED, ROUTE, Traps
 from tests.promises import open_work
 from tests.scene import connect
 
@@ -112,7 +112,7 @@ class World:
         self.stack.environ["QSTASH_CURRENT_SIGNING_KEY"] = keys.current  # type: ignore[index]
         self.stack.environ["QSTASH_NEXT_SIGNING_KEY"] = keys.next  # type: ignore[index]
         self.stack.functions.kill(ROUTE)
-        self.stack.functions.kill("/api/actions/batch-failed")
+        self.stack.functions.kill(FAILED)
 
     async def heal(self) -> None:
         """Let everything be whole again, and what was open be committed."""
