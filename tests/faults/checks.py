@@ -32,6 +32,10 @@ WORKED_ON = (
     "SELECT user_id FROM embedding.due WHERE reason IN ('removed', 'erased')"
     " UNION SELECT user_id FROM embedding.run_users"
 )
+FORGOTTEN = (
+    "SELECT count(*) FROM user_embeddings JOIN embedding.erasures USING (user_id)"
+    " WHERE opted_out OR generated_at <= erased_at"
+)
 LEFT = (
     "SELECT count(*) FROM embedding.run_users JOIN embedding.runs ON runs.id = run_id"
     " WHERE run_id = $1 AND page = $2 AND finished_at IS NULL"
@@ -86,6 +90,10 @@ class Checks:
             if text is not None:
                 alike = cosine(json.loads(text), stored[user].embedding)
                 assert alike >= SAME, "a key is not its row"
+
+    async def hold_erasures(self) -> None:
+        """Hold that nobody has a vector of what was erased, nor one at all who wants none."""
+        assert await self.connection.fetchval(FORGOTTEN) == 0, "an erasure was undone"
 
     async def hold_bounds(self) -> None:
         """Hold P5: one run at most is open, and its messages are of its pages, and none forked."""
@@ -150,6 +158,7 @@ class Checks:
     async def hold_step(self) -> None:
         """Hold all that is promised at any moment between two deliveries."""
         await self.hold_order()
+        await self.hold_erasures()
         await self.hold_bounds()
         await self.hold_answers()
         await self.hold_reads()

@@ -1,7 +1,8 @@
 """Whatever happens, in whatever order: the promises hold at each step, and the end is right.
 
-After each step P3, P5, P6 and P7 are held, and that whoever is done has a key that is the row; at
-the end that every run ends by itself unless a message was given up, and P1.
+After each step P3, P5, P6 and P7 are held, that 200 is answered for what is done, that whoever is
+done has a key that is the row, and that what was erased stays so; at the end that every run ends by
+itself unless a message was given up, and P1.
 """
 
 import asyncio
