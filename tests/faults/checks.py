@@ -179,7 +179,7 @@ class Checks:
             if row["user_id"] in stored:
                 assert stored[row["user_id"]].generated_at >= row["at"], "an action was passed over"
         keys = {key.decode() for key in await self.redis.keys("*")}
-        assert keys == {f"user:{user}:embedding" for user in stored}
+        assert keys == {f"user:{user}:embedding" for user in stored}, "keys are not the rows'"
 
     async def hold_letters(self) -> None:
         """Hold that every page given up is recorded, unless the report was given up, too."""

@@ -47,6 +47,7 @@ class Machine(RuleBasedStateMachine):
     runner: asyncio.Runner
     tally: Tally
     made: Counter[str]
+    done: list[tuple[UUID, UUID]]
     failed = False
 
     def do(self, what: Coroutine[Any, Any, Any]) -> Any:
@@ -62,6 +63,7 @@ class Machine(RuleBasedStateMachine):
 
     @initialize(triggers=st.booleans(), done=st.lists(st.tuples(user, post), min_size=4))
     def begin(self, *, triggers: bool, done: list[tuple[UUID, UUID]]) -> None:
+        self.done = done
         self.do(self.world.begin(triggers=triggers))
         for one, what in done:
             self.do(self.world.platform.act(one, what))
@@ -69,6 +71,13 @@ class Machine(RuleBasedStateMachine):
     @rule(user=user, post=post, kind=st.sampled_from(TYPES + RARE))
     def act(self, user: UUID, post: UUID, kind: str) -> None:
         self.do(self.world.platform.act(user, post, kind))
+
+    @rule(which=st.integers(0, 30), most=few)
+    def retract(self, which: int, most: int) -> None:
+        """Take back a like of the beginning, before the next run or in the middle of one."""
+        one, what = self.done[which % len(self.done)]
+        self.do(self.world.platform.act(one, what, "unlike_post"))
+        self.do(self.world.mail.trigger(most))
 
     @rule(user=user, post=post, days=st.integers(1, 20))
     def act_late(self, user: UUID, post: UUID, days: int) -> None:
@@ -147,7 +156,7 @@ class Machine(RuleBasedStateMachine):
         user=user,
         held_at=st.sampled_from(("upsert", "cache")),
         member=st.integers(0, 1),
-        meanwhile=st.sampled_from(("act", "act", "act", "erase", "delete")),
+        meanwhile=st.sampled_from(("act", "act", "erase", "erase", "delete")),
         posts=st.lists(post, min_size=2, max_size=4, unique=True),
     )
     def overtake(
