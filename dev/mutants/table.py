@@ -253,6 +253,10 @@ FOUND = (
     "windows do not overlap",
     "a page with users left is answered 200",
     "a page's message is named anew each time",
+    "keys of users who are no more stay",
+    "what an erasure withholds is written",
+    "what is left of an absorbed run is forgotten",
+    "a retraction retracts nothing",
 )
 """What the machine has to come upon as well, which knows of none."""
 
