@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Self
 from urllib.parse import quote
 
+import asyncpg
+
 START_SECONDS = 10.0
 STOP_SECONDS = 5.0
 LOOK_SECONDS = 0.01
@@ -25,6 +27,7 @@ SETTINGS = """\
 unix_socket_dir = {folder}
 listen_port = 5432
 auth_type = any
+admin_users = anybody
 pool_mode = transaction
 default_pool_size = {pool_size}
 max_client_conn = 200
@@ -80,6 +83,17 @@ class Pooler:
 
     def url(self, database: str, user: str = "anybody") -> str:
         return f"postgresql://{user}@/{quote(database, safe='')}?host={self._folder}"
+
+    async def drop(self, database: str) -> None:
+        """Disconnect whoever uses `database`, as Postgres does where it is dropped, for good."""
+        name = database.replace('"', '""')
+        console = await asyncpg.connect(
+            self.url("pgbouncer"), timeout=STOP_SECONDS, command_timeout=STOP_SECONDS
+        )
+        try:
+            await console.execute(f'KILL "{name}"')
+        finally:
+            await console.close()
 
 
 def installed() -> str | None:

@@ -131,9 +131,12 @@ def database_url(postgres: Postgres, owner_url: str) -> str:
 
 
 @pytest.fixture
-def functions_url(front: Postgres | Pooler, owner_url: str) -> str:
-    """Where functions find the test's database."""
-    return front.url(urlsplit(owner_url).path[1:], LOGIN)
+async def functions_url(front: Postgres | Pooler, owner_url: str) -> AsyncIterator[str]:
+    """Where functions find the test's database, up to the test's end."""
+    name = urlsplit(owner_url).path[1:]
+    yield front.url(name, LOGIN)
+    if isinstance(front, Pooler):
+        await front.drop(name)
 
 
 @pytest.fixture(scope="session")

@@ -116,6 +116,22 @@ async def test_pooler_reaches_every_database_by_its_name(pooler: Pooler, postgre
     await postgres.drop(name)
 
 
+async def test_whoever_uses_a_dropped_database_is_cut_off_and_nobody_else(
+    pooler: Pooler, postgres: Postgres
+):
+    name = 'quo"ted'
+    await postgres.create(name)
+    cut = await asyncpg.connect(pooler.url(name), timeout=5, statement_cache_size=0)
+    stays = await connect(pooler)
+    assert await cut.fetchval("SELECT 1") == 1
+    await pooler.drop(name)
+    with pytest.raises((asyncpg.PostgresConnectionError, asyncpg.InterfaceError)):
+        await cut.fetchval("SELECT 1")
+    assert await stays.fetchval("SELECT 1") == 1
+    await stays.close()
+    await postgres.drop(name)
+
+
 async def test_pooler_leaves_nothing_though_clients_are_connected(postgres: Postgres):
     async with Pooler.start(postgres.socket, pool_size=2) as pooler:
         client = await connect(pooler)
