@@ -336,7 +336,7 @@ async def test_a_cache_that_fails_one_slice_holds_back_no_other(
     stack.upstash.on_request = fail_once
     await trigger(stack)
     first = await stack.broker.drain(max_deliveries=2)
-    assert [delivery.status for delivery in first] == [200, 503]
+    assert sorted(delivery.status for delivery in first) == [200, 503]
     assert await connection.fetchval("SELECT count(*) FROM user_embeddings") == 1200
     assert await open_work(connection) == (1, 500)
     assert [delivery.status for delivery in await stack.broker.drain()] == [200]
