@@ -4,7 +4,7 @@ from statistics import NormalDist
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lib.experiment.estimate import Estimate
@@ -64,6 +64,7 @@ def by_hand(users: list[tuple[int, int]]) -> tuple[float, float] | None:
     return float(share), float(spread / len(seen) / mean**2)
 
 
+@settings(max_examples=30)
 @given(ARM, ARM, ARM)
 def test_shares_and_differences_are_those_of_the_slow_reference(
     a: list[tuple[int, int]], b: list[tuple[int, int]], c: list[tuple[int, int]]
