@@ -37,7 +37,7 @@ async def run_to_the_end(  # noqa: PLR0917  # fixtures
 
 
 @pytest.mark.fault(4, 5, 11)
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(1200)
 async def test_killed_before_each_statement_of_a_page(
     start: Start, connection: Connection, redis: Redis, proxy: Proxy, tally: Tally
 ):
