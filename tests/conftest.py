@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,7 +14,7 @@ import pytest_asyncio
 from hypothesis import HealthCheck, settings
 from valkey.asyncio import Valkey as Redis
 
-from dev.pooler import Pooler
+from dev.pooler import Pooler, installed
 from dev.postgres import Postgres
 from dev.proxy import Proxy
 from dev.qstash.broker import DEV_CURRENT_KEY, DEV_NEXT_KEY, DEV_TOKEN
@@ -54,11 +54,18 @@ async def front(
     postgres: Postgres, request: pytest.FixtureRequest
 ) -> AsyncIterator[Postgres | Pooler]:
     """What functions reach Postgres through: nothing, or a pooler with two connections for each."""
-    if request.config.getoption("--pooler"):
-        async with Pooler.start(postgres.socket, pool_size=2, user=LOGIN) as pooler:
+    async with before(postgres, request.config) as reached:
+        yield reached
+
+
+@asynccontextmanager
+async def before(server: Postgres, config: pytest.Config) -> AsyncIterator[Postgres | Pooler]:
+    """Put before a server what the command line asks for."""
+    if config.getoption("--pooler"):
+        async with Pooler.start(server.socket, pool_size=2, user=LOGIN) as pooler:
             yield pooler
     else:
-        yield postgres
+        yield server
 
 
 @pytest.fixture(scope="session")
@@ -97,15 +104,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+BEHIND = {"front", "own_front", "pooler"}
+"""Fixtures that put a pooler before Postgres, under --pooler if not always."""
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Under --pooler keep the tests whose functions it serves: each makes that fault."""
+    """Under --pooler keep the tests whose functions it serves, if there is one."""
     if not config.getoption("--pooler"):
         return
-    behind = [item for item in items if "front" in getattr(item, "fixturenames", ())]
-    config.hook.pytest_deselected(items=[item for item in items if item not in behind])
-    for item in behind:
-        item.add_marker(pytest.mark.fault(9))
-    items[:] = behind
+    kept, others = [], []
+    for item in items:
+        (kept if BEHIND & set(getattr(item, "fixturenames", ())) else others).append(item)
+    config.hook.pytest_deselected(items=others)
+    items[:] = kept
+    if installed() is None:
+        for item in kept:
+            item.add_marker(pytest.mark.skip("pgbouncer is not installed"))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -135,8 +149,13 @@ async def functions_url(front: Postgres | Pooler, owner_url: str) -> AsyncIterat
     """Where functions find the test's database, up to the test's end."""
     name = urlsplit(owner_url).path[1:]
     yield front.url(name, LOGIN)
+    await let_go(front, name)
+
+
+async def let_go(front: Postgres | Pooler, database: str) -> None:
+    """Cut off whoever uses a database through a pooler: without one, to drop it does."""
     if isinstance(front, Pooler):
-        await front.drop(name)
+        await front.drop(database)
 
 
 @pytest.fixture(scope="session")

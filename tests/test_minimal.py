@@ -11,8 +11,9 @@ from valkey.asyncio import Valkey as Redis
 
 from dev import upstash
 from dev.functions.program import LAUNCHER, bare_python
+from dev.pooler import Pooler
 from dev.postgres import Postgres
-from dev.stack import ROOT, SQL, Stack, running
+from dev.stack import LOGIN, ROOT, SQL, Stack, running
 from dev.valkey import Valkey
 from tests.promises import assert_converged, open_work
 from tests.scene import age_runs, build, connect
@@ -101,7 +102,11 @@ def test_installation_has_no_optional_package(installation: Path):
 
 
 async def test_run_takes_its_own_files_tables_and_settings_and_nothing_else(
-    postgres: Postgres, valkey_empty: Valkey, redis: Redis, installation: Path
+    postgres: Postgres,
+    front: Postgres | Pooler,
+    valkey_empty: Valkey,
+    redis: Redis,
+    installation: Path,
 ):
     """Also the one after pages that failed for good, which takes the failure callback."""
     name = f"minimal_{uuid4().hex}"
@@ -110,7 +115,10 @@ async def test_run_takes_its_own_files_tables_and_settings_and_nothing_else(
     connection = await connect(url)
     scene = await build(connection, users=30)
     settings = {"PAGE_SIZE": "5", "PYTHONPROFILEIMPORTTIME": "1"}
-    async with running(url, valkey_empty, settings, root=installation, bundles=FUNCTIONS) as stack:
+    login = front.url(name, LOGIN)
+    async with running(
+        login, valkey_empty, settings, root=installation, bundles=FUNCTIONS
+    ) as stack:
         for token in ("API_TOKEN", "ADMIN_TOKEN"):
             del stack.environ[token]
         await asyncio.to_thread(command, stack, installation, "register")

@@ -153,10 +153,10 @@ async def test_refresh_begins_no_slice_when_its_time_is_up(
 
 
 async def test_export_shows_the_copy_of_a_user_s_vector(
-    start: Start, connection: Connection, database_url: str, scene: Scene
+    start: Start, connection: Connection, functions_url: str, scene: Scene
 ):
     await run(await start(SMALL))
-    database = Database(DatabaseSettings(database_url, pooled=True))
+    database = Database(DatabaseSettings(functions_url, pooled=True))
     have = await stored(connection)
     user = next(user for user in scene.users if user in have)
     try:

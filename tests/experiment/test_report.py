@@ -37,20 +37,20 @@ async def expose(
 
 
 async def said(
-    database_url: str, capsys: pytest.CaptureFixture[str], experiment: str = EXPERIMENT
+    functions_url: str, capsys: pytest.CaptureFixture[str], experiment: str = EXPERIMENT
 ) -> str:
-    environ = {"DATABASE_URL": database_url, "EMBEDDING_EXPERIMENT": experiment}
+    environ = {"DATABASE_URL": functions_url, "EMBEDDING_EXPERIMENT": experiment}
     assert await asyncio.to_thread(report, environ) == 0
     return capsys.readouterr().out
 
 
 async def test_difference_that_is_there_is_told_with_its_interval(
-    connection: asyncpg.Connection, database_url: str, capsys: pytest.CaptureFixture[str]
+    connection: asyncpg.Connection, functions_url: str, capsys: pytest.CaptureFixture[str]
 ):
     await expose(connection, "baseline@1", {0: 0, 1: 2})
     await expose(connection, "recommended@1", {0: 1, 1: 3})
     # each arm: likes of 5, 30 squares of 5 over 29: 1.96 * 5 * sqrt(2 / 29) = 2.57
-    assert await said(database_url, capsys) == (
+    assert await said(functions_url, capsys) == (
         "experiment tastes, 7 days before and after each user's first vector\n"
         "\n"
         "               exposed  wanted   found  compared   before    after\n"
@@ -67,32 +67,32 @@ async def test_difference_that_is_there_is_told_with_its_interval(
 
 
 async def test_no_difference_is_called_so(
-    connection: asyncpg.Connection, database_url: str, capsys: pytest.CaptureFixture[str]
+    connection: asyncpg.Connection, functions_url: str, capsys: pytest.CaptureFixture[str]
 ):
     await expose(connection, "baseline@1", {0: 0, 1: 2})
     await expose(connection, "recommended@1", {0: 2, 1: 0})
-    found = await said(database_url, capsys)
+    found = await said(functions_url, capsys)
     assert "  recommended@1: no difference shown (-2.57 to 2.57);" in found
 
 
 async def test_users_within_their_days_are_counted_and_not_compared(
-    connection: asyncpg.Connection, database_url: str, capsys: pytest.CaptureFixture[str]
+    connection: asyncpg.Connection, functions_url: str, capsys: pytest.CaptureFixture[str]
 ):
     await expose(connection, "baseline@1", {0: 1})
     await expose(connection, "recommended@1", {0: 1}, users=29)
     await expose(connection, "recommended@1", {0: 1}, days=6.9, users=3)
-    found = await said(database_url, capsys)
+    found = await said(functions_url, capsys)
     assert "3 users are still within their 7 days, and not compared yet" in found
     assert "recommended@1: too few users to compare: each arm needs 30" in found
 
 
 async def test_users_who_went_missing_are_noticed(
-    connection: asyncpg.Connection, database_url: str, capsys: pytest.CaptureFixture[str]
+    connection: asyncpg.Connection, functions_url: str, capsys: pytest.CaptureFixture[str]
 ):
     await expose(connection, "baseline@1", {0: 1}, users=90)
     await expose(connection, "recommended@1", {0: 1})
-    assert "sample ratio: NOT as wanted (p = 4e-08)" in await said(database_url, capsys)
-    fair = await said(database_url, capsys, "tastes:baseline@1=3,recommended@1=1")
+    assert "sample ratio: NOT as wanted (p = 4e-08)" in await said(functions_url, capsys)
+    fair = await said(functions_url, capsys, "tastes:baseline@1=3,recommended@1=1")
     assert "sample ratio: as wanted (p = 1)" in fair
 
 
@@ -123,7 +123,7 @@ async def show(
 
 
 async def test_share_of_the_shown_posts_that_were_acted_on_is_told_by_arm(
-    connection: asyncpg.Connection, database_url: str, capsys: pytest.CaptureFixture[str]
+    connection: asyncpg.Connection, functions_url: str, capsys: pytest.CaptureFixture[str]
 ):
     """And apart from it that of places given at random."""
     await expose(connection, "baseline@1", {0: 0})
@@ -141,10 +141,10 @@ async def test_share_of_the_shown_posts_that_were_acted_on_is_told_by_arm(
         "  recommended@1: +10.00 percentage points (+4.25 to +15.75)\n"
     )
     without = "no place was given at random: no replay of these may be called unbiased\n"
-    assert (await said(database_url, capsys)).endswith(f"left out\n\n{shown}{without}")
+    assert (await said(functions_url, capsys)).endswith(f"left out\n\n{shown}{without}")
     for scheme in ("baseline@1", "recommended@1"):
         await show(connection, scheme, 4, propensity=0.05)
-    assert (await said(database_url, capsys)).endswith(
+    assert (await said(functions_url, capsys)).endswith(
         f"left out\n\n{shown}"
         "the same at places given at random; only with these may a replay be called unbiased:\n"
         "                 users     shown  acted on  95 % interval, by user\n"
@@ -155,30 +155,30 @@ async def test_share_of_the_shown_posts_that_were_acted_on_is_told_by_arm(
 
 
 async def test_shares_of_too_few_users_are_not_compared(
-    connection: asyncpg.Connection, database_url: str, capsys: pytest.CaptureFixture[str]
+    connection: asyncpg.Connection, functions_url: str, capsys: pytest.CaptureFixture[str]
 ):
     await expose(connection, "baseline@1", {0: 0})
     await expose(connection, "recommended@1", {0: 0}, users=29)
     await show(connection, "baseline@1", 2)
     await show(connection, "recommended@1", 2)
-    found = await said(database_url, capsys)
+    found = await said(functions_url, capsys)
     assert "recommended@1       29       580     4.83%\n" in found
     assert "recommended@1: too few users to compare: each arm needs 30 who were shown" in found
 
 
 async def test_users_of_a_scheme_that_is_no_arm_are_left_out(
-    connection: asyncpg.Connection, database_url: str, capsys: pytest.CaptureFixture[str]
+    connection: asyncpg.Connection, functions_url: str, capsys: pytest.CaptureFixture[str]
 ):
     await expose(connection, "baseline@1", {0: 1})
     await expose(connection, "decay@1", {0: 1}, users=4)
-    found = await said(database_url, capsys)
+    found = await said(functions_url, capsys)
     assert "4 users got a scheme that is no arm of this experiment: left out" in found
 
 
 async def test_experiment_that_nobody_is_in_yet_has_nothing_to_tell(
-    database_url: str, capsys: pytest.CaptureFixture[str]
+    functions_url: str, capsys: pytest.CaptureFixture[str]
 ):
-    found = await said(database_url, capsys, "tastes:baseline=1,decay=1,centred=2")
+    found = await said(functions_url, capsys, "tastes:baseline=1,decay=1,centred=2")
     assert "sample ratio: too few users to check" in found
     assert found.count("too few users to compare") == 2
 

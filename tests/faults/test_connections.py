@@ -1,27 +1,31 @@
 """Postgres dead, restarted, full, stalled, or ending connections: 503, and nothing lost."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack
+from urllib.parse import urlsplit
 from uuid import uuid4
 
+import asyncpg
 import pytest
 from asyncpg import Connection
 from valkey.asyncio import Valkey as Redis
 
 from dev import upstash
+from dev.pooler import Pooler
 from dev.postgres import Postgres
 from dev.proxy import Proxy
 from dev.qstash import Delivery, State
-from dev.stack import SQL, running
+from dev.stack import LOGIN, SQL, running
 from dev.valkey import Valkey
-from tests.conftest import Start, trigger
+from tests.conftest import Start, before, trigger
 from tests.promises import open_work
 from tests.scene import build, connect
 from tests.tally import Tally
 
 pytestmark = [pytest.mark.fault(8), pytest.mark.timeout(300)]
 
-MOMENT = 30  # seconds that a drain waits: less than a Retry-After
+RETRY_AFTER = 60  # seconds
+MOMENT = 30  # seconds that a drain waits: less than that
 TERMINATE = (
     "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
     " WHERE datname = current_database() AND pid <> pg_backend_pid()"
@@ -151,6 +155,14 @@ def own_postgres() -> Iterator[Postgres]:
 
 
 @pytest.fixture
+async def own_front(
+    own_postgres: Postgres, request: pytest.FixtureRequest
+) -> AsyncIterator[Postgres | Pooler]:
+    async with before(own_postgres, request.config) as reached:
+        yield reached
+
+
+@pytest.fixture
 async def own_url(own_postgres: Postgres) -> AsyncIterator[str]:
     """A database on a server that nobody else uses, which keeps what it has committed."""
     name = f"own_{uuid4().hex}"
@@ -163,14 +175,34 @@ async def own_url(own_postgres: Postgres) -> AsyncIterator[str]:
     await own_postgres.drop(name)
 
 
+async def reachable(url: str) -> None:
+    """Wait until a pooler tries the server again, which it does within a Retry-After."""
+    async with asyncio.timeout(RETRY_AFTER):
+        while True:
+            try:
+                connection = await asyncpg.connect(url, statement_cache_size=0)
+                await connection.execute("SELECT 1")
+            except (asyncpg.PostgresError, asyncpg.InterfaceError):
+                await asyncio.sleep(0.1)
+            else:
+                await connection.close()
+                return
+
+
 async def test_server_that_dies_in_mid_page_and_recovers_loses_nothing(
-    own_postgres: Postgres, own_url: str, valkey_empty: Valkey, redis: Redis, tally: Tally
+    own_postgres: Postgres,
+    own_front: Postgres | Pooler,
+    own_url: str,
+    valkey_empty: Valkey,
+    redis: Redis,
+    *,
+    tally: Tally,
 ):
     connection = await connect(own_url)
     scene = await build(connection, users=20)
     await connection.close()
-    async with AsyncExitStack() as parts:
-        stack = await parts.enter_async_context(running(own_url, valkey_empty, {"PAGE_SIZE": "5"}))
+    login = own_front.url(urlsplit(own_url).path[1:], LOGIN)
+    async with running(login, valkey_empty, {"PAGE_SIZE": "5"}) as stack:
 
         async def die(request: upstash.Request, stage: upstash.Stage) -> None:
             if request.path == "/pipeline" and stage is upstash.Stage.ARRIVED:
@@ -183,6 +215,7 @@ async def test_server_that_dies_in_mid_page_and_recovers_loses_nothing(
         died = await stack.broker.drain(limit_seconds=MOMENT)
         assert {d.status for d in died} == {503}
         own_postgres.start_again()
+        await reachable(login)
         assert {d.status for d in await stack.broker.drain()} == {200}
         connection = await connect(own_url)
         await tally.converged(connection, redis, scene.users)

@@ -22,7 +22,7 @@ from tests.promises import open_work
 from tests.scene import ACT, TYPES, Scene, build, connect
 from tests.tally import Tally
 
-pytestmark = [pytest.mark.fault(3, 7, 15), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.fault(3, 7, 15), pytest.mark.timeout(7200)]
 
 USERS, PAGES, POSTS = 3000, 200, 300
 RATE = 500  # actions a second

@@ -22,6 +22,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from dev.pooler import Pooler
 from dev.postgres import Postgres
 from dev.valkey import Valkey
 from tests.faults.platform import POSTS, USERS
@@ -248,14 +249,18 @@ def runner() -> Iterator[asyncio.Runner]:
 
 @pytest.fixture
 def world(
-    runner: asyncio.Runner, postgres: Postgres, template: str, valkey_server: Valkey
+    runner: asyncio.Runner,
+    postgres: Postgres,
+    front: Postgres | Pooler,
+    template: str,
+    valkey_server: Valkey,
 ) -> Iterator[World]:
     """A world that one task opens and closes, as its task groups demand."""
     ready: asyncio.Future[World] = runner.get_loop().create_future()
     over = asyncio.Event()
 
     async def live() -> None:
-        async with World.opened(postgres, template, valkey_server) as opened:
+        async with World.opened(postgres, front, template, valkey_server) as opened:
             ready.set_result(opened)
             await over.wait()
 

@@ -3,6 +3,7 @@
 import asyncio
 import subprocess
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -12,6 +13,7 @@ import pytest
 from asyncpg import Connection
 from valkey.asyncio import Valkey as Redis
 
+from dev.pooler import Pooler
 from dev.postgres import Postgres
 from dev.stack import LOGIN, ROOT, SQL, running
 from dev.valkey import Valkey
@@ -127,6 +129,7 @@ class Run:
     """What a whole run takes, and what it counts."""
 
     postgres: Postgres
+    front: Postgres | Pooler
     valkey: Valkey
     redis: Redis
     tally: Tally
@@ -134,7 +137,7 @@ class Run:
     async def converges(self, database: str, users: tuple[UUID, ...]) -> None:
         """Hold that a whole run over a database gives every user the reference's vector."""
         connection = await connect(self.postgres.url(database))
-        login = self.postgres.url(database, LOGIN)
+        login = self.front.url(database, LOGIN)
         async with running(login, self.valkey, {"PAGE_SIZE": "10"}) as stack:
             await trigger(stack)
             await stack.broker.drain()
@@ -144,8 +147,10 @@ class Run:
 
 
 @pytest.fixture
-def run(postgres: Postgres, valkey_empty: Valkey, redis: Redis, tally: Tally) -> Run:
-    return Run(postgres, valkey_empty, redis, tally)
+def run(
+    postgres: Postgres, front: Postgres | Pooler, valkey_empty: Valkey, redis: Redis, tally: Tally
+) -> Run:
+    return Run(postgres, front, valkey_empty, redis, tally)
 
 
 @pytest.mark.skipif(not EARLIER, reason="the history of db/ is not here")
@@ -197,7 +202,8 @@ async def test_files_killed_in_the_middle_are_whole_when_applied_again(
                 assert await psql.wait() == 0
             break
         except TimeoutError:
-            psql.kill()
+            with suppress(ProcessLookupError):  # it was through just now
+                psql.kill()
             await psql.wait()
             kills += 1
             wait += 0.02

@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 import httpx
 from valkey.asyncio import Valkey as Redis
 
+from dev.pooler import Pooler
 from dev.postgres import Postgres
 from dev.proxy import Proxy
 from dev.stack import API_TOKEN, LOGIN, ROOT, Stack, running
@@ -44,7 +45,9 @@ class World:
 
     @classmethod
     @asynccontextmanager
-    async def opened(cls, postgres: Postgres, template: str, valkey: Valkey) -> AsyncIterator[Self]:
+    async def opened(
+        cls, postgres: Postgres, front: Postgres | Pooler, template: str, valkey: Valkey
+    ) -> AsyncIterator[Self]:
         """Run the stack over a database of its own within the block."""
         name = f"test_{uuid4().hex}"
         owner = await postgres.create(name, template)
@@ -52,7 +55,7 @@ class World:
         redis = Redis(unix_socket_path=str(valkey.address))
         connection, other = await connect(owner), await connect(owner)
         async with (
-            Proxy.start(postgres.socket) as proxy,
+            Proxy.start(front.socket) as proxy,
             running(proxy.url(urlsplit(owner).path[1:], LOGIN), valkey, SETTINGS) as stack,
             httpx.AsyncClient(trust_env=False, timeout=60) as http,
         ):

@@ -21,9 +21,9 @@ NOWHERE = "postgresql://nobody@127.0.0.1:1/nothing"
 
 @pytest.mark.parametrize(("every", "told"), [(0.0, 3), (3600.0, 1)], ids=["always", "hourly"])
 async def test_reads_are_passed_on_once_in_so_many_seconds(
-    connection: Connection, database_url: str, every: float, told: int
+    connection: Connection, functions_url: str, every: float, told: int
 ):
-    database, reads = Database(DatabaseSettings(database_url, pooled=True)), Reads(every)
+    database, reads = Database(DatabaseSettings(functions_url, pooled=True)), Reads(every)
     for _ in range(3):
         reads.count("hit")
         await reads.pass_on(database)
@@ -33,9 +33,9 @@ async def test_reads_are_passed_on_once_in_so_many_seconds(
     await database.close()
 
 
-async def test_counts_wait_while_postgres_is_down(connection: Connection, database_url: str):
+async def test_counts_wait_while_postgres_is_down(connection: Connection, functions_url: str):
     down = Database(DatabaseSettings(NOWHERE, pooled=True))
-    up = Database(DatabaseSettings(database_url, pooled=True))
+    up = Database(DatabaseSettings(functions_url, pooled=True))
     reads = Reads(0.0)
     for database, use in ((down, "hit"), (down, "miss"), (up, "hit")):
         reads.count(use)
