@@ -6,9 +6,8 @@ FIND_PYTHON := for python in python3.12 python3.13 python3.14 python3; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null && echo $$python && break; \
 	done
 
-.PHONY: demo dev test test-views test-pooler faults faults-long mutants mutation fuzz check catalog build lock bench bench-scale bench-recommend bench-similar \
-  bench-status sizing screenshots \
-  evaluate fit-ranking try clean
+.PHONY: demo dev test test-views test-pooler test-pooler-long faults faults-long mutants mutation fuzz check catalog build \
+  lock bench bench-scale bench-recommend bench-similar bench-status sizing screenshots evaluate fit-ranking try clean
 
 demo: $(VENV)/installed  ## a whole run, offline, and what came of it; DATA=folder for a data set of your own
 	@$(RUN) -m dev.demo $(DATA)
@@ -39,11 +38,13 @@ test-views: $(VENV)/installed  ## the runs once more: pgvector in a schema of it
 	  tests/test_chain.py tests/test_kills.py tests/test_outages.py tests/test_page.py tests/test_ticks.py \
 	  tests/store/test_actions.py tests/store/test_runs.py
 
-test-pooler: $(VENV)/installed  ## whatever starts functions, through a real pgbouncer, where that is installed
-	@$(RUN) -m pytest --numprocesses 3 --dist worksteal tests/test_pooler.py
-	@if PATH="$$PATH:/usr/sbin" command -v pgbouncer >/dev/null; then \
-	  $(RUN) -m pytest --numprocesses 3 --dist worksteal --pooler --ignore tests/test_pooler.py tests/test_*.py \
-	    tests/reads/test_embedding.py tests/reads/test_recommendations.py; fi
+POOLER := -m pytest --numprocesses 3 --dist worksteal --pooler
+
+test-pooler: $(VENV)/installed  ## what is promised of functions, through a real pgbouncer, where that is installed
+	@$(RUN) $(POOLER) --platform tables -m "not fault" --ignore tests/snapshot --ignore tests/test_openapi.py
+
+test-pooler-long: $(VENV)/installed  ## whatever starts functions, and whatever fails, through pgbouncer
+	@$(RUN) $(POOLER)
 
 mutation: $(VENV)/installed  ## changes the mathematics line by line, to see the tests fail; 25 minutes
 	@$(RUN) -m pip install --quiet --disable-pip-version-check mutmut==3.8.1
