@@ -40,8 +40,9 @@ test-views: $(VENV)/installed  ## the runs once more: pgvector in a schema of it
 
 POOLER := -m pytest --numprocesses 3 --dist worksteal --pooler
 
-test-pooler: $(VENV)/installed  ## what is promised of functions, through a real pgbouncer, where that is installed
-	@$(RUN) $(POOLER) --platform tables -m "not fault" --ignore tests/snapshot --ignore tests/test_openapi.py
+test-pooler: $(VENV)/installed  ## what is promised of a run and of reads, through a real pgbouncer, where that is installed
+	@$(RUN) $(POOLER) --platform tables -m "not fault" --ignore tests/doctor --ignore tests/snapshot \
+	  --ignore tests/reads/test_requests.py --ignore tests/test_openapi.py
 
 test-pooler-long: $(VENV)/installed  ## whatever starts functions, and whatever fails, through pgbouncer
 	@$(RUN) $(POOLER)
