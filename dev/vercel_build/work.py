@@ -9,7 +9,7 @@ import httpx
 
 from dev.load import load
 from dev.postgres import Postgres
-from dev.stack import LOGIN, SQL, Stack, running
+from dev.stack import ADMIN_TOKEN, LOGIN, SQL, Stack, running
 from dev.valkey import Valkey
 from dev.vercel_build.build import Build
 from dev.vercel_build.check import Finding
@@ -18,9 +18,10 @@ from lib.qstash.queue import Queue
 from lib.settings import QueueSettings, table
 
 SECONDS = 60.0
+STATUS = "/api/status"
 ASKED = {
     "/api/users": ("GET", f"/api/users/{UUID(int=1)}/embedding"),
-    "/api/status": ("GET", "/api/status"),
+    STATUS: ("GET", STATUS),
 }
 """What a stranger asks of a function that is not to be posted to at its own path."""
 
@@ -38,7 +39,8 @@ async def work(build: Build) -> list[Finding]:
             login = postgres.url("bundle", LOGIN)
             async with running(login, valkey, root=build.functions, bundles=names) as stack:
                 refusals = [await _refuses(stack, bundle.route) for bundle in build.bundles]
-                return [*refusals, await _works(stack, connection)]
+                works = await _works(stack, connection)
+                return [*refusals, works, await _shows(stack, connection)]
         finally:
             await connection.close()
 
@@ -60,6 +62,21 @@ async def _works(stack: Stack, connection: asyncpg.Connection) -> Finding:
     vectors = await connection.fetchval("SELECT count(*) FROM user_embeddings")
     good = answers == [200, 200] and vectors > 0
     text = f"a tick and its page: answered {answers}, {vectors} vectors stored"
+    return Finding(good, text if good else text + _said(stack))
+
+
+async def _shows(stack: Stack, connection: asyncpg.Connection) -> Finding:
+    """Ask for each page, which needs templates and a style in the bundle."""
+    user = await connection.fetchval("SELECT user_id FROM user_embeddings LIMIT 1")
+    headers = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
+    async with httpx.AsyncClient(
+        base_url=stack.app_url, timeout=SECONDS, headers=headers
+    ) as client:
+        answers = [await client.get(path) for path in (STATUS, f"{STATUS}/users/{user}")]
+    good = all(
+        answer.status_code == HTTPStatus.OK and "</html>" in answer.text for answer in answers
+    )
+    text = f"the status and a user's page: answered {[answer.status_code for answer in answers]}"
     return Finding(good, text if good else text + _said(stack))
 
 
