@@ -46,6 +46,8 @@ class Portrait:
     """`why` is None, with the reason in `unexplained`, where that cannot be told any more.
 
     `headings`: of every post that is named, where it still exists. `cache`: what Redis had.
+    `behind`: for each interest that is held, in its order, those of the posts in `why` that are
+    nearest to it, the strongest first.
     """
 
     user: UUID
@@ -53,6 +55,7 @@ class Portrait:
     cache: CacheUse
     why: Why | None
     unexplained: str
+    behind: Sequence[Sequence[UUID]]
     recommended: Sequence[Recommended]
     neighbours: tuple[SimilarUser, ...]
     headings: Mapping[UUID, Heading]

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
 import numpy as np
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from lib.embedding import DIMENSIONS
 from lib.errors import Missing
+from lib.page.user_page import user_page
 from lib.portrait.portrait import Portrait
 from lib.portrait.portray import Own, draw, portray
 from lib.privacy import opt_out_user
@@ -20,6 +22,7 @@ from lib.store.candidates import NONE
 from lib.store.tastes import Taste
 from tests.conftest import Start, trigger
 from tests.scene import build
+from tests.test_schemes import add_reader
 
 ON_PLATFORMS = ["tables", "views"]
 
@@ -77,6 +80,34 @@ async def test_portrait_is_of_the_user_and_leaves_no_trace(
     assert all(len(one.posts) == 0 or one.posts[0] in found.headings for one in found.neighbours)
     assert shape(await portray(readers, user)) == shape(found)
     assert await connection.fetchval("SELECT count(*) FROM embedding.impressions") == 0
+
+
+async def test_each_interest_has_its_own_posts(start: Start, connection: Connection):
+    stack = await start({"EMBEDDING_SCHEME": "recommended"})
+    await build(connection)
+    reader = await add_reader(connection)
+    await trigger(stack)
+    await stack.broker.drain()
+    readers = Readers.load(stack.environ)
+    found = await portray(readers, reader)
+    await readers.close()
+    # the reader did one kind of thing to all posts of a topic
+    kinds = {
+        row["post_id"]: row["action_type"]
+        for row in await connection.fetch(
+            "SELECT post_id, action_type FROM action_log WHERE user_id = $1", reader
+        )
+    }
+    assert found.why is not None
+    told = [reason.contribution.post for reason in found.why.reasons]
+    assert len(found.behind) == len(found.held.interests) > 1
+    assert sorted(post for posts in found.behind for post in posts) == sorted(told)
+    for interest, posts in zip(found.held.interests, found.behind, strict=True):
+        assert {kinds[post] for post in posts} <= {kinds[interest.medoid]}
+        assert posts == sorted(posts, key=told.index)
+    assert [star.interest for star in found.map.stars] == [*range(len(found.behind))]
+    page = user_page(found, datetime.now(UTC), {}).text
+    assert page.count("untitled") >= len(told)
 
 
 async def test_post_that_is_gone_is_named_nowhere(readers: Readers, connection: Connection):
