@@ -19,7 +19,7 @@ from valkey.asyncio import Valkey as Redis
 from bench.machine import memory
 from lib.embedding.schemes import find_scheme
 from tests.conftest import Start, trigger
-from tests.faults.world import POSTS, TABLES, USERS
+from tests.faults.platform import POSTS, TABLES, USERS
 from tests.promises import assert_mirrored, open_work, rows
 from tests.reference import cosine
 from tests.scene import MODEL, RARE, TYPES, build, embed
