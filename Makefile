@@ -33,19 +33,17 @@ faults-long: $(VENV)/installed  ## the same with an hour to spend
 mutants: $(VENV)/installed  ## makes faults in the code by hand, to see the test that must notice fail
 	@$(RUN) -m dev.mutants
 
+RUNS := tests/test_chain.py tests/test_kills.py tests/test_outages.py tests/test_page.py tests/test_ticks.py
+
 test-views: $(VENV)/installed  ## the runs once more: pgvector in a schema of its own, views for tables
-	@$(RUN) -m pytest --numprocesses 3 --dist worksteal --platform views \
-	  tests/test_chain.py tests/test_kills.py tests/test_outages.py tests/test_page.py tests/test_ticks.py \
+	@$(RUN) -m pytest --numprocesses 3 --dist worksteal --platform views $(RUNS) \
 	  tests/store/test_actions.py tests/store/test_runs.py
 
-POOLER := -m pytest --numprocesses 3 --dist worksteal --pooler
-
-test-pooler: $(VENV)/installed  ## what is promised of a run and of reads, through a real pgbouncer, where that is installed
-	@$(RUN) $(POOLER) --platform tables -m "not fault" --ignore tests/doctor --ignore tests/snapshot \
-	  --ignore tests/reads/test_requests.py --ignore tests/test_openapi.py
+test-pooler: $(VENV)/installed  ## the runs once more, through a real pgbouncer, where that is installed
+	@$(RUN) -m pytest --numprocesses 3 --dist worksteal --platform tables --pooler $(RUNS)
 
 test-pooler-long: $(VENV)/installed  ## whatever starts functions, and whatever fails, through pgbouncer
-	@$(RUN) $(POOLER)
+	@$(RUN) -m pytest --numprocesses 3 --dist worksteal --pooler
 
 mutation: $(VENV)/installed  ## changes the mathematics line by line, to see the tests fail; 25 minutes
 	@$(RUN) -m pip install --quiet --disable-pip-version-check mutmut==3.8.1
