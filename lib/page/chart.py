@@ -14,6 +14,9 @@ GAP = 0.2
 
 NICE = (1.0, 2.0, 2.5, 5.0, 10.0)
 
+NOTICEABLE = 1e-12
+"""Of less no power of ten can be told in the end."""
+
 FEW = 8
 """So many labels have room to stand side by side; of more, the first and the last do."""
 
@@ -107,8 +110,8 @@ def lines(title: str, labels: Sequence[str], series: Sequence[Series], said: Sai
 
 
 def nice(value: float) -> float:
-    """Return the least round number that is not below a value; 1 for nothing."""
-    if not value > 0:
+    """Return the least round number that is not below a value; 1 for next to nothing."""
+    if not value > NOTICEABLE:
         return 1.0
     size = 10.0 ** math.floor(math.log10(value))
     return next((size * one for one in NICE if size * one >= value), size * NICE[-1])

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from lib.page.chart import Chart, Series, bars, lines
 from lib.page.document import Document, render
-from lib.page.wording import HOUR, percent, rate, short, span
+from lib.page.wording import HOUR, percent, rate, short
 from lib.status.status import RunStatus, Status
 from lib.status.verdict import State, judge
 
@@ -103,7 +103,7 @@ def _charts(status: Status) -> Iterator[Chart]:
             f"Where the time of run {last.number} went",
             list(phases),
             (Series("of work", tuple(phases.values())),),
-            span,
+            "{:.3g} s".format,
         )
 
 

@@ -53,6 +53,10 @@ def test_axis_ends_at_the_least_round_number_that_holds_all(value: float):
     assert digits in {"1.00", "2.00", "2.50", "5.00"}
 
 
+def test_next_to_nothing_is_nothing_on_an_axis():
+    assert nice(5e-324) == nice(0.0) == nice(-1.0) == 1.0
+
+
 def test_empty_chart_has_an_axis_and_nothing_on_it():
     for draw in (bars, lines):
         drawn = draw("title", [], [Series("a", ())], spelt)
