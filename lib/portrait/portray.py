@@ -58,7 +58,7 @@ async def portray(readers: Readers, user: UUID) -> Portrait:
             *(dot.post for dot in drawn.dots),
             *reasoned,
             *(interest.medoid for interest in held.interests),
-            *(post for one in near.users for post in one.posts),
+            *(one.posts[0] for one in near.users if one.posts),
         }
         headings = await read_headings(connection, sorted(named))
     return Portrait(
