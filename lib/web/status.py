@@ -16,7 +16,6 @@ from lib.status.services import Services
 from lib.status.status import RunStatus, Status
 from lib.web import portrait
 from lib.web.answer import answered, done
-from lib.web.bearer import Bearer
 from lib.web.fields import only, prefers_json
 from lib.web.visitor import LINK_FIELDS, Visitors
 
@@ -25,10 +24,9 @@ METRICS = "/api/metrics"
 
 def routes(environ: Environ) -> Sequence[Route]:
     """Return the function's routes; raise SettingError."""
-    services, tokens = Services.load(environ), Tokens.load(environ)
+    services, visitors = Services.load(environ), Visitors.of(Tokens.load(environ))
     readers = replace(Readers.load(environ), database=services.database, cache=services.cache)
     recent = Recent(services)
-    door, visitors = Bearer(tokens.api + tokens.admin), Visitors(tokens)
 
     async def status(request: Request) -> Response:
         link = visitors.enter(request)
@@ -42,7 +40,7 @@ def routes(environ: Environ) -> Sequence[Route]:
         return Response(page.text, headers=page.headers)
 
     async def metrics(request: Request) -> Response:
-        door.enter(request)
+        visitors.bearer.enter(request)
         only(request, ())
         from lib.web.metrics import CONTENT_TYPE, exposition  # noqa: PLC0415  # a page needs none
 

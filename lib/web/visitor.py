@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Self
 
 from starlette.requests import Request
 
@@ -17,12 +18,18 @@ LINK_FIELDS = ("expires", "signature")
 class Visitors:
     """Lets them in by API_TOKEN or ADMIN_TOKEN, or by a link signed with the latter."""
 
-    tokens: Tokens
+    bearer: Bearer
+    signers: tuple[str, ...] = field(repr=False)
+
+    @classmethod
+    def of(cls, tokens: Tokens) -> Self:
+        """Return who may look, by these tokens."""
+        return cls(Bearer(tokens.api + tokens.admin), tokens.admin)
 
     def enter(self, request: Request) -> Mapping[str, str]:
         """Return what of the address opens the next page too, or raise Unauthorized."""
         link = {name: request.query_params.get(name, "") for name in LINK_FIELDS}
-        if opens(PAGES, link["expires"], link["signature"], self.tokens.admin, time.time()):
+        if opens(PAGES, link["expires"], link["signature"], self.signers, time.time()):
             return link
-        Bearer(self.tokens.api + self.tokens.admin).enter(request)
+        self.bearer.enter(request)
         return {}
