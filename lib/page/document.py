@@ -11,6 +11,7 @@ from typing import Any
 import jinja2
 
 from lib.page import chart, wording
+from lib.status.link import ending
 
 FOLDER = Path(__file__).parent
 
@@ -44,6 +45,7 @@ def _environment() -> jinja2.Environment:
         *(wording.span, wording.age, wording.clock),
     ):
         environment.filters[said.__name__] = said
+    environment.filters["ending"] = ending
     environment.globals["chart"] = chart
     return environment
 

@@ -2,7 +2,8 @@
 
 import hashlib
 import hmac
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from urllib.parse import urlencode
 
 PAGES = "/api/status"
 """What a link is signed for: this page, and those below it."""
@@ -29,3 +30,8 @@ def opens(path: str, expires: str, signature: str, tokens: Sequence[str], now: f
         for token in tokens
     ]
     return any(found) and now < int(expires) <= now + LONGEST
+
+
+def ending(link: Mapping[str, str]) -> str:
+    """Return how an address ends that a link opens; nothing without a link."""
+    return f"?{urlencode(link)}" if link else ""

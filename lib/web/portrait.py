@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from urllib.parse import urlencode
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -10,7 +9,7 @@ from starlette.routing import Route
 
 from lib.errors import Missing
 from lib.recommend.services import Readers
-from lib.status.link import PAGES
+from lib.status.link import PAGES, ending
 from lib.web.answer import answered
 from lib.web.fields import as_id, id_in_path, only
 from lib.web.visitor import LINK_FIELDS, Visitors
@@ -26,8 +25,7 @@ def routes(readers: Readers, visitors: Visitors) -> Sequence[Route]:
         link = visitors.enter(request)
         only(request, {"id", *LINK_FIELDS})
         user = as_id("id", request.query_params.get("id"))
-        end = f"?{urlencode(link)}" if link else ""
-        return RedirectResponse(f"{USERS}/{user}{end}", 303, {"Cache-Control": "no-store"})
+        return RedirectResponse(f"{USERS}/{user}{ending(link)}", 303, {"Cache-Control": "no-store"})
 
     async def show(request: Request) -> Response:
         link = visitors.enter(request)

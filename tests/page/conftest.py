@@ -11,7 +11,7 @@ from playwright.async_api import Browser, Page
 
 from dev.browser import browsing, installed
 from dev.stack import ADMIN_TOKEN, Stack
-from lib.status.link import sign
+from lib.status.link import PAGES, ending, sign
 from tests.conftest import Start, trigger
 from tests.scene import Scene, age_runs, build
 
@@ -86,4 +86,4 @@ async def deliver_page(stack: Stack) -> None:
 def link(minutes: int = 10) -> str:
     """Return the end of an address that opens it without a token."""
     expires = int(time.time()) + 60 * minutes
-    return f"?expires={expires}&signature={sign('/api/status', expires, ADMIN_TOKEN)}"
+    return ending({"expires": str(expires), "signature": sign(PAGES, expires, ADMIN_TOKEN)})
