@@ -13,6 +13,7 @@ from PIL import Image
 from playwright.async_api import Browser
 from rich.console import Console
 
+from dev.ageing import age_runs
 from dev.browser import browsing
 from dev.demo.command import run as act_on
 from dev.demo.data import settings_for
@@ -40,11 +41,6 @@ COLOURS = 256
 
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 
-AGE_RUNS = """
-UPDATE embedding.runs
-SET window_start = window_start - $1::INTERVAL, window_end = window_end - $1::INTERVAL,
-  progressed_at = progressed_at - $1::INTERVAL, finished_at = finished_at - $1::INTERVAL
-"""
 AGE_VECTORS = "UPDATE user_embeddings SET generated_at = generated_at - $1::INTERVAL"
 AGE_ACTIONS = """
 UPDATE action_log SET created_at = created_at - $1::INTERVAL
@@ -89,7 +85,8 @@ async def take(world: World, servers: Servers, console: Console) -> bool:
 
 async def age(connection: "Connection[Any]") -> None:
     """Let everything that has happened be an interval older."""
-    for statement in (AGE_RUNS, AGE_VECTORS, AGE_ACTIONS):
+    await age_runs(connection, INTERVAL.total_seconds())
+    for statement in (AGE_VECTORS, AGE_ACTIONS):
         await connection.execute(statement, INTERVAL)
 
 

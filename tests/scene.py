@@ -98,13 +98,3 @@ async def act(
 ) -> None:
     """Log an action, now unless another time is given."""
     await connection.execute(ACT, user, post, kind, at)
-
-
-async def age_runs(connection: asyncpg.Connection, seconds: float) -> None:
-    """Let the database look as if its runs had been planned, and had progressed, so long ago."""
-    await connection.execute(
-        "UPDATE embedding.runs SET window_start = window_start - $1::INTERVAL,"
-        " window_end = window_end - $1::INTERVAL, progressed_at = progressed_at - $1::INTERVAL,"
-        " finished_at = finished_at - $1::INTERVAL",
-        timedelta(seconds=seconds),
-    )

@@ -10,13 +10,14 @@ import pytest
 from valkey.asyncio import Valkey as Redis
 
 from dev import upstash
+from dev.ageing import age_runs
 from dev.functions.program import LAUNCHER, bare_python
 from dev.pooler import Pooler
 from dev.postgres import Postgres
 from dev.stack import LOGIN, ROOT, SQL, Stack, running
 from dev.valkey import Valkey
 from tests.promises import assert_converged, open_work
-from tests.scene import age_runs, build, connect
+from tests.scene import build, connect
 from tests.test_imports import deployed
 
 FUNCTIONS = ("api/actions/batch-process", "api/actions/batch-failed")

@@ -7,12 +7,13 @@ from asyncpg import Connection
 from valkey.asyncio import Valkey as Redis
 
 from dev import qstash, upstash
+from dev.ageing import age_runs
 from dev.proxy import Proxy
 from dev.stack import Stack
 from dev.valkey import Valkey
 from tests.conftest import Start, trigger
 from tests.promises import assert_converged, open_work, rows
-from tests.scene import age_runs, build
+from tests.scene import build
 
 SMALL = {"PAGE_SIZE": "3"}
 HOURS = 3600

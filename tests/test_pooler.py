@@ -20,6 +20,7 @@ from asyncpg import Connection
 from pgvector import Vector
 from valkey.asyncio import Valkey as Redis
 
+from dev.ageing import age_runs
 from dev.pooler import Pooler, installed
 from dev.postgres import Postgres
 from dev.proxy import Proxy
@@ -31,7 +32,7 @@ from lib.store import database as store
 from lib.store.database import DATA_ERRORS, Database
 from tests.conftest import Start, trigger
 from tests.promises import assert_converged, open_work
-from tests.scene import act, age_runs, build
+from tests.scene import act, build
 
 pytestmark = [
     pytest.mark.fault(9),

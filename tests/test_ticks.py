@@ -9,11 +9,12 @@ import pytest
 from asyncpg import Connection
 from valkey.asyncio import Valkey as Redis
 
+from dev.ageing import age_runs
 from dev.qstash import Delivery
 from dev.stack import Stack
 from tests.conftest import Start, trigger
 from tests.promises import assert_converged, open_work, rows
-from tests.scene import act, age_runs, build, connect, embed
+from tests.scene import act, build, connect, embed
 
 HOURS = 3600
 

@@ -7,8 +7,9 @@ from uuid import UUID
 import asyncpg
 import numpy as np
 
+from dev.ageing import age_runs
 from lib.store import due, erasures
-from tests.scene import act, age_runs, embed
+from tests.scene import act, embed
 
 USERS = tuple(UUID(int=number) for number in range(1, 9))
 POSTS = tuple(UUID(int=number) for number in range(101, 109))

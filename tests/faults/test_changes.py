@@ -7,11 +7,12 @@ import pytest
 from asyncpg import Connection
 from valkey.asyncio import Valkey as Redis
 
+from dev.ageing import age_runs
 from dev.proxy import Proxy
 from lib.embedding.schemes import find_scheme
 from tests.conftest import Start, trigger
 from tests.promises import open_work
-from tests.scene import act, age_runs, build, embed
+from tests.scene import act, build, embed
 from tests.tally import Tally
 
 pytestmark = pytest.mark.timeout(300)

@@ -7,10 +7,11 @@ from asyncpg import Connection
 from valkey.asyncio import Valkey as Redis
 
 from dev import qstash
+from dev.ageing import age_runs
 from dev.stack import Stack
 from tests.conftest import Start, trigger
 from tests.promises import open_work, rows
-from tests.scene import act, age_runs, build
+from tests.scene import act, build
 from tests.tally import Tally
 
 pytestmark = [pytest.mark.fault(11), pytest.mark.timeout(600)]

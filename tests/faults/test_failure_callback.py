@@ -10,13 +10,14 @@ from asyncpg import Connection
 from valkey.asyncio import Valkey as Redis
 
 from dev import qstash
+from dev.ageing import age_runs
 from dev.proxy import Proxy
 from dev.qstash.signature import sign
 from dev.stack import Stack
 from schedule import main
 from tests.conftest import Start, trigger
 from tests.promises import open_work, rows
-from tests.scene import Scene, age_runs, build
+from tests.scene import Scene, build
 from tests.tally import Tally
 
 SMALL = {"PAGE_SIZE": "3"}

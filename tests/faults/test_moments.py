@@ -7,10 +7,11 @@ import pytest
 from asyncpg import Connection
 from valkey.asyncio import Valkey as Redis
 
+from dev.ageing import age_runs
 from dev.stack import Stack
 from tests.conftest import Start, trigger
 from tests.promises import open_work
-from tests.scene import act, age_runs, build
+from tests.scene import act, build
 from tests.tally import Tally
 
 KILLS, KILLS_LONG = 100, 1000

@@ -7,11 +7,12 @@ from asyncpg import Connection
 from valkey.asyncio import Valkey as Redis
 
 from dev import qstash
+from dev.ageing import age_runs
 from dev.proxy import Proxy
 from dev.stack import Stack
 from tests.conftest import Start, trigger
 from tests.promises import open_work
-from tests.scene import age_runs, build
+from tests.scene import build
 from tests.tally import Tally
 
 pytestmark = [pytest.mark.fault(10), pytest.mark.timeout(300)]

@@ -9,11 +9,12 @@ import pytest
 from asyncpg import Connection
 from playwright.async_api import Browser, Page
 
+from dev.ageing import age_runs
 from dev.browser import browsing, installed
 from dev.stack import ADMIN_TOKEN, Stack
 from lib.status.link import PAGES, ending, sign
 from tests.conftest import Start, trigger
-from tests.scene import Scene, age_runs, build
+from tests.scene import Scene, build
 
 TITLE = """<script>document.title = "broken into"</script> & "quoted\""""
 TOPICS = ("art", "bread", "cats", "dice", "eels", "figs", "gold")

@@ -11,11 +11,12 @@ from asyncpg import Connection
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
+from dev.ageing import age_runs
 from dev.stack import ADMIN_TOKEN, API_TOKEN, ROOT, Stack
 from lib.commands.status import link
 from lib.store.vectors import SAMPLE
 from tests.conftest import Start, trigger
-from tests.scene import MODEL, age_runs, build
+from tests.scene import MODEL, build
 
 USERS = 60
 
