@@ -1,6 +1,5 @@
 """Looking at how it goes, and tidying up, read so many rows however many there are."""
 
-import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ import pytest
 
 from dev.postgres import Postgres
 from lib.store import overview, retention
-from tests.scene import connect
+from tests.store.large import filled_once, lent
 from tests.store.test_query_plans import nodes
 
 NAME = "operation_plans"
@@ -64,28 +63,15 @@ UPDATE embedding.events SET came_at = now() WHERE came_at < now() - INTERVAL '6 
 @pytest.fixture(scope="module")
 def large(postgres: Postgres, template: str) -> Iterator[str]:
     """Fill a database once, as if nothing had been pruned for months; take statistics of it."""
-
-    async def fill() -> None:
-        connection = await connect(await postgres.create(NAME, template))
-        await connection.execute("SET synchronous_commit = on")
-        await connection.execute(FILL)
-        await connection.execute("VACUUM ANALYZE")
-        await connection.close()
-
-    asyncio.run(fill())
-    yield postgres.url(NAME)
-    asyncio.run(postgres.drop(NAME))
+    with filled_once(postgres, template, NAME, FILL) as url:
+        yield url
 
 
 @pytest.fixture
 async def filled(large: str) -> AsyncIterator[asyncpg.Connection]:
     """Lend the large database; what a test does to it is rolled back."""
-    connection = await connect(large)
-    changes = connection.transaction()
-    await changes.start()
-    yield connection
-    await changes.rollback()
-    await connection.close()
+    async with lent(large) as connection:
+        yield connection
 
 
 async def newest(connection: asyncpg.Connection) -> list[object]:

@@ -1,6 +1,5 @@
 """On tables large enough to matter, what is asked for often is found by an index."""
 
-import asyncio
 import json
 import struct
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -26,7 +25,7 @@ from lib.store import (
     standings,
     vectors,
 )
-from tests.scene import connect
+from tests.store.large import filled_once, lent
 
 ACTIONS = 50_000
 USERS = 1000
@@ -61,32 +60,16 @@ END = datetime(2026, 1, 1, tzinfo=UTC)
 @pytest.fixture(scope="module")
 def large(postgres: Postgres, template: str) -> Iterator[str]:
     """Fill a database once, and take statistics of it as a live one has them."""
-
-    async def fill() -> None:
-        url = await postgres.create(NAME, template)
-        connection = await asyncpg.connect(url)
-        await connection.execute(IDENTITY)
-        # or VACUUM comes before the commit is on disk, and calls no page visible to all
-        await connection.execute("SET synchronous_commit = on")
-        await connection.execute(FILL)
-        await connection.execute("VACUUM ANALYZE")
-        assert await connection.fetchval("SELECT id(1)") == RUN
-        await connection.close()
-
-    asyncio.run(fill())
-    yield postgres.url(NAME)
-    asyncio.run(postgres.drop(NAME))
+    with filled_once(postgres, template, NAME, IDENTITY, FILL) as url:
+        yield url
 
 
 @pytest.fixture
 async def filled(large: str) -> AsyncIterator[asyncpg.Connection]:
     """Lend the large database; what a test does to it is rolled back."""
-    connection = await connect(large)
-    changes = connection.transaction()
-    await changes.start()
-    yield connection
-    await changes.rollback()
-    await connection.close()
+    async with lent(large) as connection:
+        assert await connection.fetchval("SELECT id(1)") == RUN
+        yield connection
 
 
 def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
